@@ -1,0 +1,73 @@
+"""What every kernel basis offers: one-dimensional functions, their transfer functions, and products of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+ComplexArray = npt.NDArray[np.complex128]
+
+MEAN_TOLERANCE = 1e-12  # a mean below this share of the largest one is rounding noise of an exact zero
+
+
+class Basis(ABC):
+    """A basis of separable kernels: products of one-dimensional functions, one per axis.
+
+    `ψ_p(u) = h_{p_1}(u_1) h_{p_2}(u_2) … h_{p_dim}(u_dim)` for each index tuple `p` in `products`.
+
+    A basis is a value: it never changes, compares by content, can be a dictionary key, pickles, and its `repr`
+    evaluates back to it. Points are measured in widths (`u = x / sigma`), so one basis serves all scales.
+    A new basis needs `dim`, `products`, `functions` and `transfer`; the rest follows from them.
+
+    Attributes:
+        dim: number of axes.
+    """
+
+    dim: int
+
+    @property
+    @abstractmethod
+    def products(self) -> tuple[tuple[int, ...], ...]:
+        """The index of the one-dimensional function on each axis, for every product kernel."""
+
+    @property
+    @abstractmethod
+    def num_functions(self) -> int:
+        """The number F1 of one-dimensional functions."""
+
+    @abstractmethod
+    def functions(self, u: npt.ArrayLike) -> Array:
+        """The one-dimensional functions `h_f(u)`: points of any shape `S` (in widths) -> `(F1, *S)`."""
+
+    @abstractmethod
+    def transfer(self, w: npt.ArrayLike) -> ComplexArray:
+        """The transfer functions `ĥ_f(w) = ∫ h_f(u) e^{iwu} du`: frequencies of any shape `S` -> `(F1, *S)`."""
+
+    @property
+    def means(self) -> Array:
+        """The integrals `∫ h_f(u) du`, shape `(F1,)`."""
+        return np.ascontiguousarray(self.transfer(np.zeros(())).real)
+
+    def zero_mean_constraint(self) -> Array:
+        """The zero-mean kernels of the basis, as a matrix whose columns span their coefficient vectors.
+
+        A kernel `Σ_p a_p ψ_p` has mean `Σ_p a_p Π_axis ∫h_{p_axis}`; the columns are an orthonormal basis of the `a`
+        for which this vanishes. Where only one product has a mean (Hermite), this is the selection of all others.
+
+        Returns:
+            Shape `(F, F - 1)`, or the identity `(F, F)` where every product has zero mean already.
+        """
+        means = self.means
+        row = np.array([np.prod(means[list(product)]) for product in self.products])
+        row[np.abs(row) <= MEAN_TOLERANCE * max(1.0, float(np.abs(row).max()))] = 0.0
+        carriers = np.flatnonzero(row)
+        if len(carriers) <= 1:
+            return np.delete(np.eye(len(row)), carriers, axis=1)
+        return np.ascontiguousarray(np.linalg.svd(row[None])[2][1:].T)
+
+    def __len__(self) -> int:
+        """The number F of product kernels."""
+        return len(self.products)
