@@ -1,0 +1,45 @@
+# Everything here sets itself up: on a fresh machine `make demo` or `make test` is the only command to type.
+# Needs python3.11 with venv, a C compiler and make. The environments .venv and .venv-core are made once.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ESCNN := escnn==1.0.11
+export OMP_NUM_THREADS ?= 1
+
+BIN := .venv/bin
+READY := .venv/.ready
+CORE := .venv-core/bin
+CORE_READY := .venv-core/.ready
+
+.PHONY: help demo test lint core clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY)  ## train and compare two U-Nets on made-up scans; pictures in ./demo/ (6 minutes)
+	OMP_NUM_THREADS= $(BIN)/scalegroup demo
+
+test: $(READY)  ## all tests and doctests
+	$(BIN)/python -m pytest -n 2 -q
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+core: $(CORE_READY)  ## the tests again with numpy 2 and the core dependencies alone
+	$(CORE)/python -c "import numpy, sys; sys.exit(0 if numpy.__version__ >= '2' else 'numpy 2 expected')"
+	$(CORE)/python -m pytest -n 2 -q --doctest-ignore-import-errors
+
+clean:  ## remove both environments and everything generated
+	rm -rf .venv .venv-core build dist demo runs *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+
+# Two steps, because escnn asks for py3nj, which needs a Fortran compiler and is not used here.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,viz,escnn,dev]'
+	$(BIN)/python -m pip install --quiet --no-deps $(ESCNN)
+	touch $@
+
+$(CORE_READY): pyproject.toml constraints.txt
+	test -x $(CORE)/python || $(PYTHON) -m venv .venv-core
+	$(CORE)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]' 'numpy>=2'
+	touch $@

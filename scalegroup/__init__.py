@@ -1,0 +1,1 @@
+"""Scale-equivariant neural-network layers for three-dimensional data."""
