@@ -34,9 +34,11 @@ class FieldTypeError(ScaleGroupError):
 class MissingExtraError(ScaleGroupError, ImportError):
     """An optional part was used without the packages it needs."""
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"the package {package!r} of the optional extra {extra!r}",
-            "an environment without it",
-            f"install it with: pip install 'scalegroup[{extra}]'",
-        )
+
+def missing_extra(package: str, extra: str) -> MissingExtraError:
+    """The error for a missing optional package; `extra` is its name in `pyproject.toml`."""
+    return MissingExtraError(
+        f"the package {package!r} of the optional extra {extra!r}",
+        "an environment without it",
+        f"install it with: pip install 'scalegroup[{extra}]'",
+    )

@@ -1,0 +1,34 @@
+"""What is to be computed, apart from how: the terms of a contraction over scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Term(NamedTuple):
+    """One summand `y[target] += W[:, :, tap] · A[operator] x[source]`; all four are indices.
+
+    Lifting has the terms `(s, 0, s, 0)`, group convolution `(s, s+t, s, t)`, the sum over scales
+    `(0, s, s, 0)`, a transposed group convolution `(s+t, s, s, t)`.
+    """
+
+    target: int
+    source: int
+    operator: int
+    tap: int
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A contraction `y[o,s] = Σ_{c,t,f} W[o,c,t,f] (A_1[f_1] ⊗ A_2[f_2] ⊗ …) x[c,s']`.
+
+    Args:
+        products: for each basis function `f` the indices of its one-dimensional factors, one per axis.
+        terms: which scales feed which.
+        num_out: number of output scales.
+    """
+
+    products: tuple[tuple[int, ...], ...]
+    terms: tuple[Term, ...]
+    num_out: int

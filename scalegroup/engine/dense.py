@@ -1,0 +1,49 @@
+"""The oracle: full `k × k × k` kernels, applied by torch's own convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from scalegroup.engine.contraction import Contraction
+from scalegroup.engine.operators import AxisOperator
+
+_AXES = "xyz"
+
+
+def kernel(weight: Tensor, axes: Sequence[AxisOperator], products: Sequence[Sequence[int]]) -> Tensor:
+    """The kernel `Σ_f W[o,c,f] a_f1 ⊗ a_f2 ⊗ …` of shape `(O, C, *k)`; `weight` is `(O, C, F)`."""
+    factors = [axis.taps[[product[i] for product in products]].to(weight) for i, axis in enumerate(axes)]
+    names = _AXES[: len(axes)]
+    return torch.einsum(f"ocf,{','.join('f' + n for n in names)}->oc{names}", weight, *factors)
+
+
+def convolve(x: Tensor, kernels: Tensor, axes: Sequence[AxisOperator]) -> Tensor:
+    """Apply `(O, C, *k)` kernels to `x` of shape `(B, C, *space)` with the geometry of `axes`."""
+    stride = [axis.stride for axis in axes]
+    if axes[0].transposed:
+        conv_transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(axes) - 1]
+        y: Tensor = conv_transpose(x, kernels.transpose(0, 1), stride=stride)
+        for i, axis in enumerate(axes):
+            y = axis.unpad(y, i + 2)
+        return y
+    for i, axis in enumerate(axes):
+        x = axis.pad(x, i + 2)
+    conv = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
+    return conv(x, kernels, stride=stride)
+
+
+def contract(
+    x: Tensor, weight: Tensor, operators: Sequence[Sequence[AxisOperator]], contraction: Contraction
+) -> Tensor:
+    """`y[:, :, out] += (W[:, :, t] · A[op]) x[:, :, in]` over all terms, with dense kernels."""
+    outputs: list[Tensor | None] = [None] * contraction.num_out
+    for term in contraction.terms:
+        axes = operators[term.operator]
+        y = convolve(x[:, :, term.source], kernel(weight[:, :, term.tap], axes, contraction.products), axes)
+        previous = outputs[term.target]
+        outputs[term.target] = y if previous is None else previous + y
+    return torch.stack([y for y in outputs if y is not None], dim=2)

@@ -1,0 +1,89 @@
+"""One axis of one scale: a banded matrix per one-dimensional function, kept as taps and geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def fold(index: Tensor, size: int, padding_mode: str) -> tuple[Tensor, Tensor]:
+    """The sample that each (possibly outside) index reads, and whether it reads one at all.
+
+    Args:
+        index: integer positions on an axis, any shape.
+        size: number of samples on that axis.
+        padding_mode: zeros, replicate, reflect (about the outer samples, as often as needed) or circular.
+
+    Returns:
+        Indices in `0 … size-1` and a boolean mask that is False where zeros are read.
+    """
+    inside = torch.ones_like(index, dtype=torch.bool)
+    if padding_mode == "circular":
+        return index % size, inside
+    if padding_mode == "reflect":
+        return (size - 1) - ((size - 1) - index % max(2 * (size - 1), 1)).abs(), inside
+    if padding_mode == "zeros":
+        inside = (index >= 0) & (index < size)
+    return index.clamp(0, size - 1), inside
+
+
+@dataclass(frozen=True)
+class AxisOperator:
+    """The functions of a basis along one axis, from a grid of `n_in` to a grid of `n_out` samples.
+
+    The output sample `o` is the sum over `l` of `taps[:, l] * x[start + stride * o + l]`, samples outside
+    the grid being read as `padding_mode` says. The transposed operator is the exact adjoint of this one:
+    it maps `n_out` samples to `n_in`.
+
+    Args:
+        taps: `(F1, L)`, one row per one-dimensional function.
+        start: input index that the first tap of the first output reads (negative: outside).
+        stride: input samples between neighbouring outputs.
+        n_in: samples on the fine grid.
+        n_out: samples on the coarse grid.
+        padding_mode: zeros, replicate, reflect or circular.
+        transposed: apply the adjoint.
+    """
+
+    taps: Tensor
+    start: int
+    stride: int
+    n_in: int
+    n_out: int
+    padding_mode: str = "zeros"
+    transposed: bool = False
+
+    def reads(self) -> tuple[Tensor, Tensor]:
+        """Which fine samples the padded axis holds, as `fold` gives them; its first one is `start`."""
+        length = self.stride * (self.n_out - 1) + self.taps.shape[1]
+        index = torch.arange(length, device=self.taps.device) + self.start
+        return fold(index, self.n_in, self.padding_mode)
+
+    def matrix(self) -> Tensor:
+        """The operator as `(F1, rows, columns)`: `n_out × n_in`, or its transpose."""
+        taps, device = self.taps, self.taps.device
+        first = self.start + self.stride * torch.arange(self.n_out, device=device)
+        offsets = torch.arange(taps.shape[1], device=device)
+        index, inside = fold(first[:, None] + offsets, self.n_in, self.padding_mode)
+        values = taps[:, None, :] * inside  # (F1, n_out, L)
+        matrix = taps.new_zeros(taps.shape[0], self.n_out, self.n_in)
+        matrix = matrix.scatter_add(2, index.expand(values.shape), values)
+        return matrix.transpose(1, 2) if self.transposed else matrix
+
+    def pad(self, x: Tensor, axis: int) -> Tensor:
+        """The fine axis of `x`, extended to all samples that the taps read."""
+        index, inside = self.reads()
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        return x.index_select(axis, index) * inside.view(shape).to(x.dtype)
+
+    def unpad(self, x: Tensor, axis: int) -> Tensor:
+        """The adjoint of `pad`."""
+        index, inside = self.reads()
+        shape = [1] * x.ndim
+        shape[axis] = -1
+        folded = list(x.shape)
+        folded[axis] = self.n_in
+        return x.new_zeros(folded).index_add(axis, index, x * inside.view(shape).to(x.dtype))
