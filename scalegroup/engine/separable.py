@@ -57,7 +57,7 @@ def _mixing(weight: Tensor, layout: _Layout) -> Tensor:
 
 def _unmixing(mix: Tensor, like: Tensor, layout: _Layout) -> Tensor:
     """The adjoint of `_mixing`."""
-    mix = mix.unflatten(3, (len(layout.pairs), like.shape[1]))
+    mix = mix.reshape(*mix.shape[:3], len(layout.pairs), like.shape[1])
     return torch.stack([mix[:, x, :, pair] for x, pair in layout.slots], dim=-1).permute(1, 2, 0, 3)
 
 
