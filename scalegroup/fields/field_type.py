@@ -1,0 +1,187 @@
+"""Field types: what the channels of a feature field are, and how they transform."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any, final
+
+from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.groups.base import Group
+from scalegroup.groups.checks import as_integer
+from scalegroup.groups.registry import build_representation, register_field_type, representation_names
+from scalegroup.groups.value import Value
+from scalegroup.representations.base import Representation
+from scalegroup.representations.composite import DirectSum
+
+Block = tuple[int, Representation]
+
+
+@final
+class FieldType(Value):
+    """A list of multiplicities and representations, such as ``16*regular + 4*scalar``.
+
+    It describes the channel axis of a tensor ``(batch, size, *space)``: the blocks one after the other, within a
+    block the multiplicity slowest, then the component of the representation, and the scale fastest. A block of
+    ``16 * group.regular`` is therefore ``x[:, block].unflatten(1, (16, num_scales))``.
+
+    Args:
+        group: the group that acts.
+        blocks: pairs of a multiplicity (at least 1) and a representation of `group`; at least one pair.
+
+    Attributes:
+        size: number of channels.
+        num_fields: number of fields, the sum of the multiplicities.
+        slices: the channels of each block.
+        representation: the direct sum of all fields, as one `Representation`.
+
+    Raises:
+        FieldTypeError: if there are no blocks, a multiplicity is not a positive integer, or a representation is of
+            another group.
+
+    Example:
+        >>> from scalegroup.groups import ScaleTranslationGroup
+        >>> group = ScaleTranslationGroup(dim=3, num_scales=4)
+        >>> field = 16 * group.regular + 4 * group.scalar
+        >>> print(field, field.size, field.num_fields, field.slices)
+        16*regular + 4*scalar 68 20 [slice(0, 64, None), slice(64, 68, None)]
+        >>> FieldType.parse("16*regular + 4*scalar", group) == field
+        True
+    """
+
+    def __init__(self, group: Group, blocks: tuple[Block, ...]) -> None:
+        self.group = group
+        self.blocks: tuple[Block, ...] = tuple(_checked_block(group, block) for block in blocks)
+        if not self.blocks:
+            raise FieldTypeError("at least one block", "none", "an example is 16 * group.regular")
+        self.num_fields = sum(multiplicity for multiplicity, _ in self.blocks)
+        self.slices: list[slice] = []
+        start = 0
+        for multiplicity, representation in self.blocks:
+            stop = start + multiplicity * representation.size
+            self.slices.append(slice(start, stop))
+            start = stop
+        self.size = start
+
+    @classmethod
+    def parse(cls, text: str, group: Group) -> FieldType:
+        """The field type that `str` writes as `text`, for configuration files.
+
+        Args:
+            text: terms joined by ``+``, each a representation with an optional multiplicity before it, such as
+                ``"16*regular + 2*character(-1.0) + 4*irrep('T1') + scalar"``.
+            group: the group that acts.
+
+        Raises:
+            FieldTypeError: if the text is not of this form, with the part that is wrong.
+
+        Example:
+            >>> from scalegroup.groups import ScaleTranslationGroup
+            >>> FieldType.parse("2*character(-1) + scalar", ScaleTranslationGroup(dim=2)).size
+            3
+        """
+        try:
+            tree = ast.parse(text.strip(), mode="eval").body
+        except (SyntaxError, AttributeError, ValueError):
+            raise _text_error(repr(text)) from None
+        return cls(group, tuple(_parse_term(term, group) for term in _terms(tree)))
+
+    @property
+    def representation(self) -> Representation:
+        """The direct sum of all fields: its matrices act on the whole channel axis."""
+        return DirectSum(tuple(part for multiplicity, part in self.blocks for _ in range(multiplicity)))
+
+    def with_group(self, group: Group) -> FieldType:
+        """The field type of the same text on another group, for instance on a wider window of scales."""
+        return FieldType(group, tuple((count, part.with_group(group)) for count, part in self.blocks))
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self.blocks)
+
+    def __add__(self, other: FieldType | Representation) -> FieldType:
+        summand = 1 * other if isinstance(other, Representation) else other
+        if not isinstance(summand, FieldType):
+            raise FieldTypeError("a field type or a representation to add", repr(other), "such as 4 * group.scalar")
+        if summand.group != self.group:
+            raise FieldTypeError(
+                f"a field type of {self.group!r}", f"one of {summand.group!r}", "use with_group(...) on one of them"
+            )
+        return FieldType(self.group, self.blocks + summand.blocks)
+
+    def __mul__(self, factor: int) -> FieldType:
+        """Every multiplicity times `factor`."""
+        count = as_integer(factor, "a positive integer multiplicity", "an example is 16 * group.regular", minimum=1)
+        return FieldType(self.group, tuple((count * multiplicity, part) for multiplicity, part in self.blocks))
+
+    __rmul__ = __mul__
+
+    def __str__(self) -> str:
+        return " + ".join(f"{multiplicity}*{part}" for multiplicity, part in self.blocks)
+
+    def __repr__(self) -> str:
+        return f"FieldType.parse({str(self)!r}, {self.group!r})"
+
+
+def _checked_block(group: Group, block: Any) -> Block:
+    example = "an example is (16, group.regular)"
+    if not isinstance(block, tuple) or len(block) != 2 or not isinstance(block[1], Representation):
+        raise FieldTypeError("blocks of a multiplicity and a representation", repr(block), example)
+    multiplicity, representation = block
+    if representation.group != group:
+        raise FieldTypeError(
+            f"a representation of {group!r}", f"one of {representation.group!r}", "use with_group(...) on it"
+        )
+    try:
+        count = as_integer(multiplicity, "a positive integer multiplicity", example, minimum=1)
+    except ScaleGroupError as error:
+        raise FieldTypeError(error.expected, error.received, error.hint) from None
+    return count, representation
+
+
+def _terms(tree: ast.expr) -> Iterator[ast.expr]:
+    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
+        yield from _terms(tree.left)
+        yield from _terms(tree.right)
+    else:
+        yield tree
+
+
+def _parse_term(tree: ast.expr, group: Group) -> Block:
+    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Mult) and isinstance(tree.left, ast.Constant):
+        return tree.left.value, _parse_representation(tree.right, group)  # type: ignore[return-value]
+    return 1, _parse_representation(tree, group)
+
+
+def _parse_representation(tree: ast.expr, group: Group) -> Representation:
+    call = tree if isinstance(tree, ast.Call) else ast.Call(func=tree, args=[], keywords=[])
+    if not isinstance(call.func, ast.Name):
+        raise _text_error(repr(ast.unparse(tree)))
+    arguments = [_parse_argument(item, group) for item in call.args]
+    options = {str(item.arg): _parse_argument(item.value, group) for item in call.keywords}
+    try:
+        result = build_representation(call.func.id, group, *arguments, **options)
+    except TypeError as error:
+        raise _text_error(f"{ast.unparse(tree)!r} ({error})") from None
+    if not isinstance(result, Representation):
+        raise _text_error(repr(ast.unparse(tree)))
+    return result
+
+
+def _parse_argument(tree: ast.expr, group: Group) -> Any:
+    try:
+        return ast.literal_eval(tree)
+    except ValueError:
+        return _parse_representation(tree, group)
+
+
+def _text_error(received: str) -> FieldTypeError:
+    names = ", ".join(representation_names())
+    return FieldTypeError(
+        "text such as '16*regular + 4*scalar'", received, f"the representations are {names}; arguments go in parentheses"
+    )
+
+
+register_field_type(FieldType)

@@ -1,0 +1,21 @@
+"""Groups and their elements: dilations, symmetries of the grid, and their product with translations."""
+
+from __future__ import annotations
+
+from scalegroup.groups.base import Element, Group
+from scalegroup.groups.compact import CompactElement, CompactGroup
+from scalegroup.groups.registry import register_representation
+from scalegroup.groups.scale import ScaleElement, ScaleGroup
+from scalegroup.groups.scale_translation import ScaleTranslationElement, ScaleTranslationGroup
+
+__all__ = [
+    "CompactElement",
+    "CompactGroup",
+    "Element",
+    "Group",
+    "ScaleElement",
+    "ScaleGroup",
+    "ScaleTranslationElement",
+    "ScaleTranslationGroup",
+    "register_representation",
+]

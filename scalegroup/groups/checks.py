@@ -1,0 +1,85 @@
+"""Checks of arguments that turn a wrong value into a clear error."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+from scalegroup.errors import ScaleGroupError
+
+
+def as_integer(value: object, expected: str, hint: str, minimum: int | None = None, maximum: int | None = None) -> int:
+    """Return `value` as an int in ``[minimum, maximum]``, or raise; bools and floats are no integers.
+
+    Example:
+        >>> as_integer(4, "num_scales >= 1", "use at least one scale", minimum=1)
+        4
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise ScaleGroupError(expected, repr(value), hint) from None
+    if (minimum is not None and number < minimum) or (maximum is not None and number > maximum):
+        raise ScaleGroupError(expected, number, hint)
+    return number
+
+
+def as_finite(value: object, expected: str, hint: str, positive: bool = False) -> float:
+    """Return `value` as a finite float (> 0 if `positive`), or raise; bools and strings are no numbers.
+
+    Example:
+        >>> as_finite(2, "a number", "give a number")
+        2.0
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ScaleGroupError(expected, repr(value), hint)
+    number = float(value)
+    if not math.isfinite(number) or (positive and number <= 0):
+        raise ScaleGroupError(expected, number, hint)
+    return number
+
+
+def as_base(value: object) -> float:
+    """Return the base of a scale group as a float > 1; a base below 1 is replaced by its inverse (the same group).
+
+    Example:
+        >>> as_base(0.5)
+        2.0
+    """
+    expected, hint = "a base > 0 other than 1", "sqrt(2) is a common choice"
+    base = as_finite(value, expected, hint, positive=True)
+    if abs(base - 1) < 1e-6:
+        raise ScaleGroupError(expected, base, hint)
+    if base < 1:
+        base = 1 / base
+    if not math.isfinite(base):
+        raise ScaleGroupError(expected, value, hint)
+    return base
+
+
+def as_like(pattern: Any, value: Any, hint: str) -> Any:
+    """Return `value` as nested tuples with the structure and the number types of `pattern`, or raise.
+
+    Example:
+        >>> as_like(((0.0, 0.0), 0), [[1, 2], 3], "")
+        ((1.0, 2.0), 3)
+    """
+    expected = f"a value like {pattern!r}"
+    if isinstance(pattern, tuple):
+        is_sequence = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0
+        items = tuple(value) if is_sequence else ()
+        if not is_sequence or len(items) != len(pattern):
+            raise ScaleGroupError(expected, repr(value), hint)
+        return tuple(as_like(part, item, hint) for part, item in zip(pattern, items, strict=True))
+    if isinstance(pattern, float):
+        return as_finite(value, expected, hint)
+    if isinstance(pattern, int) and not isinstance(pattern, bool):
+        return as_integer(value, expected, hint)
+    if type(value) is not type(pattern):
+        raise ScaleGroupError(expected, repr(value), hint)
+    return value

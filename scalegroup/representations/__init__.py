@@ -1,0 +1,9 @@
+"""Representations: how the channels of a feature field mix when the field is transformed."""
+
+from __future__ import annotations
+
+from scalegroup.representations.base import Representation
+from scalegroup.representations.basic import Character, Irrep, Regular, Scalar
+from scalegroup.representations.composite import DirectSum, TensorProduct
+
+__all__ = ["Character", "DirectSum", "Irrep", "Regular", "Representation", "Scalar", "TensorProduct"]

@@ -1,0 +1,173 @@
+"""Representations of the scales: scalar, character, and regular on the truncated window."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.groups.base import Element, Group
+from scalegroup.groups.checks import as_finite
+from scalegroup.groups.registry import register_representation
+from scalegroup.groups.scale import ScaleGroup
+from scalegroup.groups.scale_translation import ScaleTranslationGroup
+from scalegroup.representations.base import Representation, scale_translation, shift_matrix, shift_overlap
+
+
+@final
+class Scalar(Representation):
+    """The trivial representation ``rho(g) = 1``: a plain intensity, such as an MRI or CT value.
+
+    Args:
+        group: any group.
+
+    Attributes:
+        weight: 0.0; a scalar is the character of weight zero.
+
+    Example:
+        >>> group = ScaleTranslationGroup(dim=1, base=2.0)
+        >>> group.scalar(group.element(s=4.0))
+        array([[1.]])
+    """
+
+    size = 1
+    weight = 0.0
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+
+    def matrix(self, g: Any) -> NDArray[np.float64]:
+        return np.ones((1, 1))
+
+    def __str__(self) -> str:
+        return "scalar"
+
+    def __repr__(self) -> str:
+        return super().__repr__() if isinstance(self.group, ScaleTranslationGroup) else f"Scalar({self.group!r})"
+
+
+@final
+class Character(Representation):
+    """The one-dimensional representation ``rho(g) = s**weight``.
+
+    A derivative along the space has weight -1, an integral over a volume in 3-D weight 3, a displacement weight 1.
+
+    Args:
+        group: a `ScaleTranslationGroup` or a `ScaleGroup`.
+        weight: the power of the scale factor.
+
+    Raises:
+        ScaleGroupError: if `weight` is not a finite number, or the group has no scale factors.
+
+    Example:
+        >>> group = ScaleTranslationGroup(dim=1, base=2.0)
+        >>> group.character(-1)(group.element(s=4.0))
+        array([[0.25]])
+    """
+
+    size = 1
+
+    def __init__(self, group: Group, weight: float) -> None:
+        self.group = group if isinstance(group, ScaleGroup) else scale_translation(group, "character")
+        self.weight = as_finite(weight, "a weight, a finite number", "values are multiplied by s**weight")
+
+    def matrix(self, g: Any) -> NDArray[np.float64]:
+        return np.array([[float(g.scale) ** self.weight]])
+
+    def __str__(self) -> str:
+        return f"character({self.weight!r})"
+
+    def __repr__(self) -> str:
+        if isinstance(self.group, ScaleTranslationGroup):
+            return super().__repr__()
+        return f"Character({self.group!r}, {self.weight!r})"
+
+
+@final
+class Regular(Representation):
+    """The regular representation of the scales on the truncated window: one number per scale.
+
+    Acting by ``base**m`` moves content m steps up the window: ``rho(g)[i, i - m] = 1``. What passes the top is
+    lost, and the bottom is filled with zeros: "truncated". Therefore ``rho(g) rho(h) = rho(g @ h)`` holds in the
+    rows of `overlap` only; between shifts of the same sign it holds in all rows. Translations and the compact
+    group do not mix the channels.
+
+    Args:
+        group: a `ScaleTranslationGroup`.
+
+    Example:
+        >>> group = ScaleTranslationGroup(dim=1, base=2.0, num_scales=3)
+        >>> group.regular(group.element(s=2.0)).astype(int).tolist()
+        [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    """
+
+    def __init__(self, group: Group) -> None:
+        self.group = scale_translation(group, "regular")
+        self.size = self.num_scales = self.group.num_scales
+
+    def matrix(self, g: Any) -> NDArray[np.float64]:
+        return shift_matrix(self.size, g.exponent)
+
+    def overlap(self, g: Element) -> NDArray[np.bool_]:
+        return shift_overlap(self.size, self.group.own(g).exponent)
+
+    def __str__(self) -> str:
+        return "regular"
+
+
+@final
+class Irrep(Representation):
+    """An irreducible representation τ of the compact group, such as vectors that turn with the volume.
+
+    Without a weight it lives on every scale of the truncated window, ``rho(g) = τ(k) ⊗ regular(s)``: size
+    ``τ.size * num_scales``, component slower, scale fastest. With a weight it lives on space alone,
+    ``rho(g) = s**weight τ(k)``: a displacement field has weight 1, a gradient weight -1.
+
+    Args:
+        group: a `ScaleTranslationGroup`.
+        name: name of τ in ``group.rotations.irreps``, or its index there.
+        weight: ``None`` (default) for the window, or the power of the scale factor.
+
+    Attributes:
+        components: the size of τ.
+
+    Raises:
+        ScaleGroupError: if the compact group has no such representation.
+
+    Example:
+        >>> group = ScaleTranslationGroup(dim=3, base=2.0, num_scales=4, rotations="octahedral")
+        >>> group.irrep("T1").size, group.irrep("T1", weight=1.0).size
+        (12, 3)
+    """
+
+    def __init__(self, group: Group, name: str | int, weight: float | None = None) -> None:
+        checked = scale_translation(group, "irrep")
+        self.group = checked
+        self.name = checked.rotations.irrep_name(name)
+        hint = "give None to let it live on every scale"
+        self.weight = None if weight is None else as_finite(weight, "a weight, a finite number, or None", hint)
+        self.num_scales = checked.num_scales if weight is None else 1
+        self.components = checked.rotations.irrep_matrices(self.name).shape[-1]
+        self.size = self.components * self.num_scales
+
+    def matrix(self, g: Any) -> NDArray[np.float64]:
+        rotation = g.k.group.irrep_matrix(self.name, g.k)
+        if self.weight is not None:
+            return np.asarray(g.scale**self.weight * rotation)
+        return np.kron(rotation, shift_matrix(self.num_scales, g.exponent))
+
+    def overlap(self, g: Element) -> NDArray[np.bool_]:
+        if self.weight is not None:
+            return super().overlap(g)
+        return np.tile(shift_overlap(self.num_scales, self.group.own(g).exponent), self.components)
+
+    def __str__(self) -> str:
+        return f"irrep({self.name!r})" if self.weight is None else f"irrep({self.name!r}, weight={self.weight!r})"
+
+
+register_representation("scalar", Scalar)
+register_representation("regular", Regular)
+register_representation("character", Character)
+register_representation("irrep", Irrep)
