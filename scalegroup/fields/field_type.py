@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import accumulate
+from numbers import Integral
 from typing import Any, final
 
-from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.errors import FieldTypeError
 from scalegroup.groups.base import Group
-from scalegroup.groups.checks import as_integer
 from scalegroup.groups.registry import build_representation, register_field_type, representation_names
 from scalegroup.groups.value import Value
 from scalegroup.representations.base import Representation
@@ -21,9 +22,9 @@ Block = tuple[int, Representation]
 class FieldType(Value):
     """A list of multiplicities and representations, such as ``16*regular + 4*scalar``.
 
-    It describes the channel axis of a tensor ``(batch, size, *space)``: the blocks one after the other, within a
-    block the multiplicity slowest, then the component of the representation, and the scale fastest. A block of
-    ``16 * group.regular`` is therefore ``x[:, block].unflatten(1, (16, num_scales))``.
+    It describes the channel axis of a tensor ``(batch, size, *space)``: the blocks one after the other,
+    within a block the multiplicity slowest, then the component of the representation, and the scale fastest.
+    A block of ``16 * group.regular`` is therefore ``x[:, block].unflatten(1, (16, num_scales))``.
 
     Args:
         group: the group that acts.
@@ -36,15 +37,15 @@ class FieldType(Value):
         representation: the direct sum of all fields, as one `Representation`.
 
     Raises:
-        FieldTypeError: if there are no blocks, a multiplicity is not a positive integer, or a representation is of
-            another group.
+        FieldTypeError: if there are no blocks, a multiplicity is not a positive integer, or a representation
+            is of another group.
 
     Example:
         >>> from scalegroup.groups import ScaleTranslationGroup
         >>> group = ScaleTranslationGroup(dim=3, num_scales=4)
         >>> field = 16 * group.regular + 4 * group.scalar
         >>> print(field, field.size, field.num_fields, field.slices)
-        16*regular + 4*scalar 68 20 [slice(0, 64, None), slice(64, 68, None)]
+        16*regular + 4*scalar 68 20 (slice(0, 64, None), slice(64, 68, None))
         >>> FieldType.parse("16*regular + 4*scalar", group) == field
         True
     """
@@ -55,21 +56,17 @@ class FieldType(Value):
         if not self.blocks:
             raise FieldTypeError("at least one block", "none", "an example is 16 * group.regular")
         self.num_fields = sum(multiplicity for multiplicity, _ in self.blocks)
-        self.slices: list[slice] = []
-        start = 0
-        for multiplicity, representation in self.blocks:
-            stop = start + multiplicity * representation.size
-            self.slices.append(slice(start, stop))
-            start = stop
-        self.size = start
+        stops = tuple(accumulate(count * part.size for count, part in self.blocks))
+        self.slices = tuple(map(slice, (0, *stops), stops))
+        self.size = stops[-1]
 
     @classmethod
     def parse(cls, text: str, group: Group) -> FieldType:
         """The field type that `str` writes as `text`, for configuration files.
 
         Args:
-            text: terms joined by ``+``, each a representation with an optional multiplicity before it, such as
-                ``"16*regular + 2*character(-1.0) + 4*irrep('T1') + scalar"``.
+            text: terms joined by ``+``, each a representation with an optional multiplicity before it, as
+                in ``"16*regular + 2*character(-1.0) + 4*irrep('T1') + scalar"``.
             group: the group that acts.
 
         Raises:
@@ -104,17 +101,21 @@ class FieldType(Value):
     def __add__(self, other: FieldType | Representation) -> FieldType:
         summand = 1 * other if isinstance(other, Representation) else other
         if not isinstance(summand, FieldType):
-            raise FieldTypeError("a field type or a representation to add", repr(other), "such as 4 * group.scalar")
+            raise FieldTypeError(
+                "a field type or a representation to add", repr(other), "such as 4 * group.scalar"
+            )
         if summand.group != self.group:
             raise FieldTypeError(
-                f"a field type of {self.group!r}", f"one of {summand.group!r}", "use with_group(...) on one of them"
+                f"a field type of {self.group!r}",
+                f"one of {summand.group!r}",
+                "use with_group(...) on one of them",
             )
         return FieldType(self.group, self.blocks + summand.blocks)
 
     def __mul__(self, factor: int) -> FieldType:
         """Every multiplicity times `factor`."""
-        count = as_integer(factor, "a positive integer multiplicity", "an example is 16 * group.regular", minimum=1)
-        return FieldType(self.group, tuple((count * multiplicity, part) for multiplicity, part in self.blocks))
+        factor = _checked_multiplicity(factor)
+        return FieldType(self.group, tuple((factor * count, part) for count, part in self.blocks))
 
     __rmul__ = __mul__
 
@@ -134,11 +135,15 @@ def _checked_block(group: Group, block: Any) -> Block:
         raise FieldTypeError(
             f"a representation of {group!r}", f"one of {representation.group!r}", "use with_group(...) on it"
         )
-    try:
-        count = as_integer(multiplicity, "a positive integer multiplicity", example, minimum=1)
-    except ScaleGroupError as error:
-        raise FieldTypeError(error.expected, error.received, error.hint) from None
-    return count, representation
+    return _checked_multiplicity(multiplicity), representation
+
+
+def _checked_multiplicity(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise FieldTypeError(
+            "a multiplicity, an integer >= 1", repr(value), "an example is 16 * group.regular"
+        )
+    return int(value)
 
 
 def _terms(tree: ast.expr) -> Iterator[ast.expr]:
@@ -157,7 +162,7 @@ def _parse_term(tree: ast.expr, group: Group) -> Block:
 
 def _parse_representation(tree: ast.expr, group: Group) -> Representation:
     call = tree if isinstance(tree, ast.Call) else ast.Call(func=tree, args=[], keywords=[])
-    if not isinstance(call.func, ast.Name):
+    if not isinstance(call.func, ast.Name) or call.func.id not in representation_names():
         raise _text_error(repr(ast.unparse(tree)))
     arguments = [_parse_argument(item, group) for item in call.args]
     options = {str(item.arg): _parse_argument(item.value, group) for item in call.keywords}
@@ -173,14 +178,16 @@ def _parse_representation(tree: ast.expr, group: Group) -> Representation:
 def _parse_argument(tree: ast.expr, group: Group) -> Any:
     try:
         return ast.literal_eval(tree)
-    except ValueError:
+    except (ValueError, TypeError):  # not a literal
         return _parse_representation(tree, group)
 
 
 def _text_error(received: str) -> FieldTypeError:
     names = ", ".join(representation_names())
     return FieldTypeError(
-        "text such as '16*regular + 4*scalar'", received, f"the representations are {names}; arguments go in parentheses"
+        "text such as '16*regular + 4*scalar'",
+        received,
+        f"the representations are {names}; arguments go in parentheses",
     )
 
 

@@ -17,8 +17,8 @@ from scalegroup.groups.value import Value
 class Element(Value):
     """An element of a group: an immutable value with ``g @ h``, ``~g``, ``==`` and an action on points.
 
-    Elements come from their group (`Group.element`, `Group.identity`, `Group.sample`), not from this class. Two
-    elements are equal if their groups and integers are equal and their real numbers agree to 1e-9.
+    Elements come from their group (`Group.element`, `Group.identity`, `Group.sample`), not from this class.
+    Two elements are equal if their groups and integers are equal and their real numbers agree to 1e-9.
 
     Args:
         group: the group it belongs to.
@@ -48,12 +48,16 @@ class Element(Value):
         array = np.asarray(points, dtype=np.float64)
         if array.ndim == 0 or array.shape[-1] != self.group.dim:
             raise ScaleGroupError(
-                f"points of shape (..., {self.group.dim})", array.shape, "put the coordinates on the last axis"
+                f"points of shape (..., {self.group.dim})",
+                array.shape,
+                "put the coordinates on the last axis",
             )
         return self.group.transform(self.value, array)
 
     def _wrap(self, value: Any) -> Self:
-        return type(self)(self.group, as_like(self.group.unit(), value, "multiply and invert keep the form of unit()"))
+        return type(self)(
+            self.group, as_like(self.group.unit(), value, "multiply and invert keep the form of unit()")
+        )
 
     def __repr__(self) -> str:
         return f"{self.group!r}.element({self.value!r})"
@@ -62,10 +66,10 @@ class Element(Value):
 class Group(Value, ABC):
     """A group that acts on points of R^dim; a subclass writes five short methods on plain values.
 
-    A *value* is whatever tells one element from another: an int, a float, a string, or nested tuples of them. The
-    five methods below compute with values only; elements, their operators, equality, hash, ``repr``, pickling,
-    checking and random sampling are derived. If the group has parameters, store each constructor argument under
-    its own name. ``docs/your_own_group.md`` builds a group step by step.
+    A *value* is whatever tells one element from another: an int, a float, a string, or nested tuples of them.
+    The five methods below compute with values only; elements, their operators, equality, hash, ``repr``,
+    pickling, checking and random sampling are derived. If the group has parameters, store each constructor
+    argument under its own name. ``docs/your_own_group.md`` builds a group step by step.
 
     Attributes:
         dim: dimension of the space that the group acts on (1 unless the subclass sets it).
@@ -96,7 +100,7 @@ class Group(Value, ABC):
         """The images of points of shape ``(..., dim)``."""
 
     def contains(self, a: Any) -> bool:
-        """Whether a value that has the form of `unit` belongs to the group; override it if not all of them do."""
+        """Whether a value of the right form belongs to the group; override it if not every one does."""
         return True
 
     @property
@@ -112,7 +116,9 @@ class Group(Value, ABC):
         """
         checked = as_like(self.unit(), value, f"see {type(self).__name__}.unit() for the form of a value")
         if not self.contains(checked):
-            raise ScaleGroupError(f"the value of an element of {self!r}", checked, "it has the form but is not in it")
+            raise ScaleGroupError(
+                f"the value of an element of {self!r}", checked, "it has the form but is not in it"
+            )
         return self.element_type(self, checked)
 
     def sample(self, rng: np.random.Generator) -> Element:
@@ -123,7 +129,9 @@ class Group(Value, ABC):
         """Return `element` if it belongs to this group, or raise."""
         if not isinstance(element, Element) or element.group != self:
             received = element.group if isinstance(element, Element) else repr(element)
-            raise ScaleGroupError(f"an element of {self!r}", received, "build it with this group's element(...)")
+            raise ScaleGroupError(
+                f"an element of {self!r}", received, "build it with this group's element(...)"
+            )
         return element
 
     def representation(self, name: str, *args: Any, **options: Any) -> Any:

@@ -11,7 +11,9 @@ from typing import Any
 from scalegroup.errors import ScaleGroupError
 
 
-def as_integer(value: object, expected: str, hint: str, minimum: int | None = None, maximum: int | None = None) -> int:
+def as_integer(
+    value: object, expected: str, hint: str, minimum: int | None = None, maximum: int | None = None
+) -> int:
     """Return `value` as an int in ``[minimum, maximum]``, or raise; bools and floats are no integers.
 
     Example:
@@ -45,7 +47,7 @@ def as_finite(value: object, expected: str, hint: str, positive: bool = False) -
 
 
 def as_base(value: object) -> float:
-    """Return the base of a scale group as a float > 1; a base below 1 is replaced by its inverse (the same group).
+    """Return the base of a scale group as a float > 1; a base below 1 gives the same group as its inverse.
 
     Example:
         >>> as_base(0.5)
@@ -71,7 +73,9 @@ def as_like(pattern: Any, value: Any, hint: str) -> Any:
     """
     expected = f"a value like {pattern!r}"
     if isinstance(pattern, tuple):
-        is_sequence = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0
+        is_sequence = (
+            isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0
+        )
         items = tuple(value) if is_sequence else ()
         if not is_sequence or len(items) != len(pattern):
             raise ScaleGroupError(expected, repr(value), hint)

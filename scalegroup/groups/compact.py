@@ -39,12 +39,12 @@ class CompactGroup(Group):
     """A finite group of signed permutation matrices, which map the voxel grid to itself.
 
     The named ones have classmethods: `trivial` (any dim), `reflection` (±1, dim 1), `c4` and `d4` (dim 2),
-    `octahedral` (the 24 rotations of the cube) and `full_octahedral` (all its 48 symmetries; dim 3). Any other is
-    given by generators: ``CompactGroup([(-1, 2, 3)])`` mirrors the first axis.
+    `octahedral` (the 24 rotations of the cube) and `full_octahedral` (all its 48 symmetries; dim 3). Any
+    other is given by generators: ``CompactGroup([(-1, 2, 3)])`` mirrors the first axis.
 
     Args:
-        generators: signed permutations; ``(2, -1, 3)`` is the map ``x -> (x_2, -x_1, x_3)``. Groups with the same
-            elements are equal, whatever the generators.
+        generators: signed permutations; ``(2, -1, 3)`` is the map ``x -> (x_2, -x_1, x_3)``. Groups with the
+            same elements are equal, whatever the generators.
 
     Raises:
         ScaleGroupError: if a generator is not a signed permutation, or they differ in length.
@@ -63,15 +63,15 @@ class CompactGroup(Group):
         expected = "generators such as ((2, -1, 3), (-1, 2, 3)), all of one length from 1 to 3"
         hint = "a generator lists the axes 1, 2, … in some order, each with a sign"
         try:
-            values = tuple(tuple(as_integer(i, expected, hint) for i in generator) for generator in generators)
+            values = tuple(tuple(as_integer(i, expected, hint) for i in value) for value in generators)
         except TypeError:
             raise ScaleGroupError(expected, repr(generators), hint) from None
         dims = {len(value) for value in values}
-        if len(dims) != 1 or not dims <= {1, 2, 3} or any(not _is_signed_permutation(value) for value in values):
+        if len(dims) != 1 or not dims <= {1, 2, 3} or not all(map(_is_signed_permutation, values)):
             raise ScaleGroupError(expected, repr(generators), hint)
         self.dim = dims.pop()
         self.values = _closure(values)
-        self.generators = values
+        self._generators = values
 
     @classmethod
     def named(cls, name: str, dim: int | None = None) -> CompactGroup:
@@ -86,7 +86,9 @@ class CompactGroup(Group):
             return cls.trivial(dim)
         if key not in _GENERATORS:
             known = ", ".join(("trivial", *_GENERATORS))
-            raise ScaleGroupError(f"the name of a compact group ({known})", repr(name), "or give a CompactGroup")
+            raise ScaleGroupError(
+                f"the name of a compact group ({known})", repr(name), "or give a CompactGroup"
+            )
         return cls(_GENERATORS[key])
 
     @classmethod
@@ -149,6 +151,14 @@ class CompactGroup(Group):
         return tuple(CompactElement(self, value) for value in self.values)
 
     @property
+    def generators(self) -> tuple[CompactElement, ...]:
+        """The elements that the group was generated from; a linear condition on all needs only these."""
+        return tuple(CompactElement(self, value) for value in self._generators)
+
+    def _arguments(self) -> dict[str, Any]:
+        return {"generators": self._generators}
+
+    @property
     def is_trivial(self) -> bool:
         """Whether the identity is the only element."""
         return self.order == 1
@@ -170,15 +180,19 @@ class CompactGroup(Group):
         expected = f"an irreducible representation of {self!r}: {', '.join(self.irreps)}"
         if isinstance(name_or_index, str):
             raise ScaleGroupError(expected, repr(name_or_index), "use one of these names, or its index")
-        return self.irreps[as_integer(name_or_index, expected, "or an index", minimum=0, maximum=len(self.irreps) - 1)]
+        return self.irreps[
+            as_integer(name_or_index, expected, "or an index", minimum=0, maximum=len(self.irreps) - 1)
+        ]
 
     def irrep_matrices(self, name_or_index: str | int) -> NDArray[np.float64]:
-        """The orthogonal matrices of an irreducible representation for all `elements`: ``(order, size, size)``."""
-        return irreps_of(self.values, self.name)[self.irrep_name(name_or_index)]
+        """The matrices of an irreducible representation for all `elements`: ``(order, size, size)``."""
+        stacks = irreps_of(self.values, self.name)
+        return stacks[self.irrep_name(name_or_index)]
 
     def irrep_matrix(self, name_or_index: str | int, k: CompactElement) -> NDArray[np.float64]:
         """The orthogonal matrix of an irreducible representation for the element `k`: ``(size, size)``."""
-        return self.irrep_matrices(name_or_index)[self.values.index(self.own(k).value)]
+        index = self.values.index(self.own(k).value)
+        return np.asarray(self.irrep_matrices(name_or_index)[index])
 
     def __eq__(self, other: object) -> bool:
         return self.values == other.values if isinstance(other, CompactGroup) else NotImplemented
@@ -189,7 +203,7 @@ class CompactGroup(Group):
     def __repr__(self) -> str:
         if self.is_trivial:
             return f"CompactGroup.trivial({self.dim})"
-        return f"CompactGroup.{self.name}()" if self.name else f"CompactGroup({self.generators!r})"
+        return f"CompactGroup.{self.name}()" if self.name else f"CompactGroup({self._generators!r})"
 
 
 def signed_permutation_matrix(value: SignedPermutation) -> NDArray[np.float64]:

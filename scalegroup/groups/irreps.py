@@ -1,8 +1,9 @@
 """Irreducible real representations of finite groups of signed permutations, as stacks of orthogonal matrices.
 
 The named groups need four building blocks: the sign of the permutation (p), the determinant (d), the matrices
-themselves (V), and the two-dimensional representation of the permutations of three axes (E). Every irreducible
-representation is a product of them. Any other group gets its own by splitting its regular representation.
+themselves (V), and the two-dimensional representation of the permutations of three axes (E). Every
+irreducible representation is a product of them. Any other group gets its own by splitting its regular
+representation.
 """
 
 from __future__ import annotations
@@ -21,8 +22,16 @@ _RECIPES: dict[str, dict[str, str]] = {
     "d4": {"A1": "", "A2": "d", "B1": "p", "B2": "pd", "E": "V"},
     "octahedral": {"A1": "", "A2": "p", "E": "E", "T1": "V", "T2": "pV"},
     "full_octahedral": {
-        **{"A1g": "", "A2g": "p", "Eg": "E", "T1g": "dV", "T2g": "pdV"},
-        **{"A1u": "d", "A2u": "pd", "Eu": "dE", "T1u": "V", "T2u": "pV"},
+        "A1g": "",
+        "A2g": "p",
+        "Eg": "E",
+        "T1g": "dV",
+        "T2g": "pdV",
+        "A1u": "d",
+        "A2u": "pd",
+        "Eu": "dE",
+        "T1u": "V",
+        "T2u": "pV",
     },
 }
 

@@ -1,8 +1,8 @@
-"""Where `representations` and `fields` announce themselves, so that groups can offer them without importing them.
+"""Where `representations` and `fields` announce what groups offer but must not import.
 
 Imports go one way: `groups`, then `representations`, then `fields`. Yet ``group.regular`` should give a
-representation and ``16 * group.regular`` a field type. The later packages therefore register the functions that
-build these things when they are imported, and the earlier ones only look them up here.
+representation and ``16 * group.regular`` a field type. The later packages therefore register the functions
+that build these things when they are imported, and the earlier ones only look them up here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ _field_type: list[Callable[..., Any]] = []
 
 
 def register_representation(name: str, build: Callable[..., Any]) -> None:
-    """Make ``group.representation(name, ...)`` call ``build(group, ...)``; text given to `FieldType.parse` may use it.
+    """Make ``group.representation(name, ...)`` call ``build(group, ...)``.
+
+    Text given to `FieldType.parse` may use the name, too.
 
     Args:
         name: a Python identifier, as it appears in ``"16*name"``.
         build: called with the group first, then the arguments in the parentheses after the name.
     """
     if not name.isidentifier():
-        raise ScaleGroupError("a Python identifier as name", repr(name), "use letters, digits and underscores")
+        raise ScaleGroupError(
+            "a Python identifier as name", repr(name), "use letters, digits and underscores"
+        )
     _representations[name] = build
 
 
@@ -38,7 +42,9 @@ def build_representation(name: str, group: Any, *args: Any, **options: Any) -> A
     if name not in _representations:
         known = ", ".join(representation_names()) or "none yet"
         raise ScaleGroupError(
-            f"the name of a representation ({known})", repr(name), "register yours with register_representation"
+            f"the name of a representation ({known})",
+            repr(name),
+            "register yours with register_representation",
         )
     return _representations[name](group, *args, **options)
 
@@ -51,5 +57,7 @@ def register_field_type(build: Callable[..., Any]) -> None:
 def build_field_type(group: Any, blocks: tuple[tuple[Any, Any], ...]) -> Any:
     """The field type with these blocks (multiplicity, representation)."""
     if not _field_type:
-        raise ScaleGroupError("field types to be loaded", "representations alone", "import scalegroup.fields first")
+        raise ScaleGroupError(
+            "field types to be loaded", "representations alone", "import scalegroup.fields first"
+        )
     return _field_type[0](group, blocks)

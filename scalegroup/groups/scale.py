@@ -38,18 +38,21 @@ class ScaleElement(Element):
     def scale(self) -> float:
         """The factor."""
         group = self.group
-        return float(self.value if not isinstance(group, ScaleGroup) or group.base is None else group.base**self.value)
+        return float(
+            self.value if not isinstance(group, ScaleGroup) or group.base is None else group.base**self.value
+        )
 
 
 @final
 class ScaleGroup(Group):
     """The dilations ``x -> s x`` of R^dim with ``s = base**k``, or with any ``s > 0``.
 
-    With a base, an element is its integer exponent k, so products are exact. Without, it is the factor itself.
+    With a base, an element is its integer exponent k, so products are exact. Without, it is the factor
+    itself.
 
     Args:
-        base: ratio of neighbouring scales, any positive number but 1 (below 1 it is replaced by its inverse, which
-            generates the same group); ``None`` (default) for all positive factors.
+        base: ratio of neighbouring scales, any positive number but 1 (below 1 it is replaced by its inverse,
+            which generates the same group); ``None`` (default) for all positive factors.
         dim: dimension of the space, for the action on points.
 
     Raises:
@@ -81,7 +84,8 @@ class ScaleGroup(Group):
         return float(np.exp(rng.uniform(-2, 2))) if self.base is None else int(rng.integers(-3, 4))
 
     def transform(self, a: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return points * (a if self.base is None else self.base**a)
+        factor: float = a if self.base is None else self.base**a
+        return points * factor
 
     def contains(self, a: Any) -> bool:
         return self.base is not None or a > 0
@@ -93,10 +97,13 @@ class ScaleGroup(Group):
             ScaleGroupError: if the factor is not a power of the base.
         """
         if self.base is None:
-            return ScaleElement(self, as_finite(scale, "a scale factor > 0", "1.0 is the identity", positive=True))
+            return ScaleElement(
+                self, as_finite(scale, "a scale factor > 0", "1.0 is the identity", positive=True)
+            )
         return ScaleElement(self, exponent_of(scale, self.base))
 
     def haar_weight(self, g: ScaleElement) -> float:
-        """Density of the invariant measure at `g`: 1 for powers of a base (counting), ``1/s`` for all ``s > 0``."""
+        """Density of the invariant measure at `g`: 1 for powers of a base (counting), ``1/s`` for all ``s >
+        0``."""
         scale: float = self.own(g).scale
         return 1 / scale if self.base is None else 1.0

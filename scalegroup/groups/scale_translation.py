@@ -65,17 +65,18 @@ class ScaleTranslationElement(Element):
 class ScaleTranslationGroup(Group):
     """The group ``R^dim ⋊ (H × K)`` of translations, dilations ``H = {base**k}`` and grid symmetries K.
 
-    The law is ``(t, s, k)(t', s', k') = (t + s k t', s s', k k')``; on points ``x -> s k x + t``; on functions
-    ``(L_g f)(x) = f(g⁻¹ x)``. The group knows all integer powers of the base. A computer holds a finite *window*
-    of them, the exponents ``first … first + num_scales - 1``; the window is part of the group's identity, because
-    the size of a field depends on it.
+    The law is ``(t, s, k)(t', s', k') = (t + s k t', s s', k k')``; on points ``x -> s k x + t``; on
+    functions ``(L_g f)(x) = f(g⁻¹ x)``. The group knows all integer powers of the base. A computer holds a
+    finite *window* of them, the exponents ``first … first + num_scales - 1``; the window is part of the
+    group's identity, because the size of a field depends on it.
 
     Args:
         dim: number of spatial axes, 1 to 3.
-        base: ratio of neighbouring scales, any positive number but 1; below 1 it is replaced by its inverse, which
-            generates the same group, so that scales always ascend.
+        base: ratio of neighbouring scales, any positive number but 1; below 1 it is replaced by its inverse,
+            which generates the same group, so that scales always ascend.
         num_scales: number of scales in the window, at least 1.
-        rotations: the compact group K: a `CompactGroup`, or a name such as ``"octahedral"``; ``None`` for trivial.
+        rotations: the compact group K: a `CompactGroup`, or a name such as ``"octahedral"``; ``None`` for
+            trivial.
         first: exponent of the first scale of the window; 0 (default) starts it at the scale 1.0.
 
     Attributes:
@@ -129,11 +130,15 @@ class ScaleTranslationGroup(Group):
         group = CompactGroup.named(rotations, self.dim) if isinstance(rotations, str) else rotations
         if not isinstance(group, CompactGroup):
             raise ScaleGroupError(
-                "rotations: a CompactGroup, its name, or None", repr(rotations), "'octahedral' has the cube's rotations"
+                "rotations: a CompactGroup, its name, or None",
+                repr(rotations),
+                "'octahedral' has the cube's rotations",
             )
         if group.dim != self.dim:
             raise ScaleGroupError(
-                f"rotations of {self.dim}-dimensional space", f"{group!r} of dim {group.dim}", "choose the same dim"
+                f"rotations of {self.dim}-dimensional space",
+                f"{group!r} of dim {group.dim}",
+                "choose the same dim",
             )
         return group
 
@@ -154,7 +159,8 @@ class ScaleTranslationGroup(Group):
         return tuple(rng.uniform(-4, 4, self.dim).tolist()), exponent, self.rotations.draw(rng)
 
     def transform(self, a: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.base ** a[1] * points @ signed_permutation_matrix(a[2]).T + np.array(a[0])
+        linear = self.base ** a[1] * signed_permutation_matrix(a[2])
+        return np.asarray(points @ linear.T + np.array(a[0]))
 
     def contains(self, a: Any) -> bool:
         return self.rotations.contains(a[2])
@@ -173,7 +179,8 @@ class ScaleTranslationGroup(Group):
             k: an element of `rotations`, or its signed permutation; the identity by default.
 
         Raises:
-            ScaleGroupError: if `t` has another length, `s` is no power of the base, or `k` is not in `rotations`.
+            ScaleGroupError: if `t` has another length, `s` is no power of the base, or `k` is not in
+            `rotations`.
         """
         zero = (0.0,) * self.dim
         shift = zero if t is None else as_like(zero, t, "t is the translation, one number per axis")
@@ -214,12 +221,14 @@ class ScaleTranslationGroup(Group):
         return self.representation("character", weight)
 
     def irrep(self, name: str | int, weight: float | None = None) -> Any:
-        """An irreducible representation of K, on every scale of the window, or (with a weight) on space alone."""
+        """An irreducible representation of K, on every scale of the window, or (with a weight) on space
+        alone."""
         return self.representation("irrep", name, weight)
 
     def __repr__(self) -> str:
-        rotations = "" if self.rotations.is_trivial else f", rotations={self.rotations!r}"
-        first = f", first={self.first}" if self.first else ""
-        return (
-            f"ScaleTranslationGroup(dim={self.dim}, base={self.base!r}, num_scales={self.num_scales}{rotations}{first})"
-        )
+        parts = [f"dim={self.dim}", f"base={self.base!r}", f"num_scales={self.num_scales}"]
+        if not self.rotations.is_trivial:
+            parts.append(f"rotations={self.rotations!r}")
+        if self.first:
+            parts.append(f"first={self.first}")
+        return f"ScaleTranslationGroup({', '.join(parts)})"

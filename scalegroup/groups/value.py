@@ -13,9 +13,10 @@ TOLERANCE = 1e-9  # two floats closer than this (relative or absolute) are the s
 class Value:
     """An immutable object that is known completely by its constructor's arguments.
 
-    A subclass stores each constructor argument under its own name; equality, hash, ``repr`` (which evaluates back),
-    pickling and copying follow. Numbers that went through rounding should still be equal, so floats are compared
-    with a tolerance of 1e-9, and, because equal objects must have equal hashes, floats stay out of the hash.
+    A subclass stores each constructor argument under its own name; equality, hash, ``repr`` (which evaluates
+    back), pickling and copying follow. Numbers that went through rounding should still be equal, so floats
+    are compared with a tolerance of 1e-9, and, because equal objects must have equal hashes, floats stay out
+    of the hash.
 
     Example:
         >>> class Point(Value):
@@ -28,11 +29,14 @@ class Value:
     """
 
     def _arguments(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _parameter_names(type(self))}
+        names = _parameter_names(type(self))  # type: ignore[arg-type]  # mypy takes the class for unhashable
+        return {name: getattr(self, name) for name in names}
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in self.__dict__:
-            raise AttributeError(f"{type(self).__name__} is immutable: {name!r} cannot be changed; build a new one.")
+            raise AttributeError(
+                f"{type(self).__name__} is immutable: {name!r} cannot be changed; build a new one."
+            )
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:

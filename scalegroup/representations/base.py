@@ -18,15 +18,15 @@ from scalegroup.groups.value import Value
 class Representation(Value, ABC):
     """A representation ``rho`` of a group: matrices with ``rho(g) rho(h) = rho(g @ h)``.
 
-    It says how the channels of a feature field mix when the field is transformed. A subclass stores `group` and its
-    other constructor arguments under their own names, sets `size` (and `num_scales`), and writes `matrix` and
-    `__str__`. Multiples and sums are field types: ``16 * group.regular + 4 * group.scalar``.
+    It says how the channels of a feature field mix when the field is transformed. A subclass stores `group`
+    and its other constructor arguments under their own names, sets `size` (and `num_scales`), and writes
+    `matrix` and `__str__`. Multiples and sums are field types: ``16 * group.regular + 4 * group.scalar``.
 
     Attributes:
         group: the group that is represented.
         size: number of rows of the matrices.
-        num_scales: 1, or the number of scales of the group's window if the representation lives on the window; the
-            scale is then the fastest index.
+        num_scales: 1, or the number of scales of the group's window if the representation lives on the
+            window; the scale is then the fastest index.
     """
 
     group: Group
@@ -48,8 +48,8 @@ class Representation(Value, ABC):
     def overlap(self, g: Element) -> NDArray[np.bool_]:
         """The rows, of shape ``(size,)``, in which ``rho(g) rho(h) = rho(g @ h)`` holds for every h.
 
-        All of them, unless the representation lives on a truncated window: there, row i of ``rho(g)`` reads from
-        the scale ``s_i / s``, and the law holds where that scale is inside the window.
+        All of them, unless the representation lives on a truncated window: there, row i of ``rho(g)`` reads
+        from the scale ``s_i / s``, and the law holds where that scale is inside the window.
         """
         return np.ones(self.size, dtype=bool)
 

@@ -7,7 +7,6 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.base import Element, Group
 from scalegroup.groups.checks import as_finite
 from scalegroup.groups.registry import register_representation
@@ -45,14 +44,17 @@ class Scalar(Representation):
         return "scalar"
 
     def __repr__(self) -> str:
-        return super().__repr__() if isinstance(self.group, ScaleTranslationGroup) else f"Scalar({self.group!r})"
+        return (
+            super().__repr__() if isinstance(self.group, ScaleTranslationGroup) else f"Scalar({self.group!r})"
+        )
 
 
 @final
 class Character(Representation):
     """The one-dimensional representation ``rho(g) = s**weight``.
 
-    A derivative along the space has weight -1, an integral over a volume in 3-D weight 3, a displacement weight 1.
+    A derivative along the space has weight -1, an integral over a volume in 3-D weight 3, a displacement
+    weight 1.
 
     Args:
         group: a `ScaleTranslationGroup` or a `ScaleGroup`.
@@ -89,10 +91,10 @@ class Character(Representation):
 class Regular(Representation):
     """The regular representation of the scales on the truncated window: one number per scale.
 
-    Acting by ``base**m`` moves content m steps up the window: ``rho(g)[i, i - m] = 1``. What passes the top is
-    lost, and the bottom is filled with zeros: "truncated". Therefore ``rho(g) rho(h) = rho(g @ h)`` holds in the
-    rows of `overlap` only; between shifts of the same sign it holds in all rows. Translations and the compact
-    group do not mix the channels.
+    Acting by ``base**m`` moves content m steps up the window: ``rho(g)[i, i - m] = 1``. What passes the top
+    is lost, and the bottom is filled with zeros: "truncated". Therefore ``rho(g) rho(h) = rho(g @ h)`` holds
+    in the rows of `overlap` only; between shifts of the same sign it holds in all rows. Translations and the
+    compact group do not mix the channels.
 
     Args:
         group: a `ScaleTranslationGroup`.
@@ -147,7 +149,9 @@ class Irrep(Representation):
         self.group = checked
         self.name = checked.rotations.irrep_name(name)
         hint = "give None to let it live on every scale"
-        self.weight = None if weight is None else as_finite(weight, "a weight, a finite number, or None", hint)
+        self.weight = (
+            None if weight is None else as_finite(weight, "a weight, a finite number, or None", hint)
+        )
         self.num_scales = checked.num_scales if weight is None else 1
         self.components = checked.rotations.irrep_matrices(self.name).shape[-1]
         self.size = self.components * self.num_scales
@@ -164,7 +168,11 @@ class Irrep(Representation):
         return np.tile(shift_overlap(self.num_scales, self.group.own(g).exponent), self.components)
 
     def __str__(self) -> str:
-        return f"irrep({self.name!r})" if self.weight is None else f"irrep({self.name!r}, weight={self.weight!r})"
+        return (
+            f"irrep({self.name!r})"
+            if self.weight is None
+            else f"irrep({self.name!r}, weight={self.weight!r})"
+        )
 
 
 register_representation("scalar", Scalar)

@@ -63,16 +63,16 @@ class DirectSum(Representation):
 class TensorProduct(Representation):
     """The tensor product ``rho_1 ⊗ rho_2``: how products of two fields' channels transform, point by point.
 
-    At most one factor may live on the window of scales. That one is taken as the second, faster factor, so that
-    the scale stays the fastest index.
+    At most one factor may live on the window of scales. That one is taken as the second, faster factor, so
+    that the scale stays the fastest index.
 
     Args:
         left: a representation.
         right: a representation of the same group.
 
     Raises:
-        FieldTypeError: if the groups differ, or both factors live on the window. (Products of two fields on the
-            window are taken scale by scale, which gives a field of the product's irreps on the window.)
+        FieldTypeError: if the groups differ, or both factors live on the window. (Products of two fields on
+            the window are taken scale by scale, which gives a field of the product's irreps on the window.)
 
     Example:
         >>> from scalegroup.groups import ScaleTranslationGroup
@@ -85,7 +85,9 @@ class TensorProduct(Representation):
         self.group = _common_group((left, right))
         if left.num_scales > 1 and right.num_scales > 1:
             raise FieldTypeError(
-                "at most one factor on the window of scales", f"{left} and {right}", "multiply them scale by scale"
+                "at most one factor on the window of scales",
+                f"{left} and {right}",
+                "multiply them scale by scale",
             )
         # The factor on the window comes second: its index, the scale, is the fastest.
         self.left, self.right = (right, left) if left.num_scales > 1 else (left, right)
@@ -110,11 +112,15 @@ class TensorProduct(Representation):
 
 def _common_group(parts: tuple[Representation, ...]) -> Group:
     if not parts or not all(isinstance(part, Representation) for part in parts):
-        raise FieldTypeError("representations, at least one", repr(parts), "give representations such as group.regular")
+        raise FieldTypeError(
+            "representations, at least one", repr(parts), "give representations such as group.regular"
+        )
     group = parts[0].group
     for part in parts[1:]:
         if part.group != group:
-            raise FieldTypeError(f"representations of {group!r}", f"one of {part.group!r}", "use one group for all")
+            raise FieldTypeError(
+                f"representations of {group!r}", f"one of {part.group!r}", "use one group for all"
+            )
     return group
 
 
