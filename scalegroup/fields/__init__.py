@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scalegroup.fields.action import act
 from scalegroup.fields.field_type import FieldType
 
-__all__ = ["FieldType"]
+__all__ = ["FieldType", "act"]
