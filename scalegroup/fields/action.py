@@ -39,7 +39,7 @@ def act(field_type: FieldType, g: ScaleTranslationElement, x: Tensor) -> Tensor:
     Example:
         >>> group = ScaleTranslationGroup(dim=1, base=2.0, num_scales=2)
         >>> x = torch.tensor([[[0., 1., 2., 3.], [4., 5., 6., 7.]]])
-        >>> act(1 * group.regular, group.element(t=1), x)[0, 0]
+        >>> act(1 * group.regular, group.element(t=(1,)), x)[0, 0]
         tensor([0., 0., 1., 2.])
         >>> act(1 * group.regular, group.element(s=2), x)[0, 1]
         tensor([0.7500, 1.2500, 1.7500, 2.2500])
@@ -58,7 +58,7 @@ def act(field_type: FieldType, g: ScaleTranslationElement, x: Tensor) -> Tensor:
     parts = []
     for (multiplicity, representation), channels in zip(field_type.blocks, field_type.slices, strict=True):
         rho = torch.as_tensor(representation(g), dtype=x.dtype, device=x.device)
-        fields = moved[:, channels].unflatten(1, (multiplicity, representation.size))
+        fields = moved[:, channels].reshape(-1, multiplicity, representation.size, *x.shape[2:])
         parts.append(torch.einsum("ij,bmj...->bmi...", rho, fields).flatten(1, 2))
     return torch.cat(parts, dim=1)
 
