@@ -58,7 +58,7 @@ def act(field_type: FieldType, g: ScaleTranslationElement, x: Tensor) -> Tensor:
     parts = []
     for (multiplicity, representation), channels in zip(field_type.blocks, field_type.slices, strict=True):
         rho = torch.as_tensor(representation(g), dtype=x.dtype, device=x.device)
-        fields = moved[:, channels].reshape(-1, multiplicity, representation.size, *x.shape[2:])
+        fields = moved[:, channels].reshape(len(x), multiplicity, representation.size, *x.shape[2:])
         parts.append(torch.einsum("ij,bmj...->bmi...", rho, fields).flatten(1, 2))
     return torch.cat(parts, dim=1)
 

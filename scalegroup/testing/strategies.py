@@ -1,0 +1,120 @@
+"""Hypothesis strategies for groups, elements, representations and field types (needs the package `hypothesis`).
+
+They shrink to the simplest case: one spatial axis, one scale, the identity, a scalar.
+
+Example:
+    >>> from hypothesis import given
+    >>> from hypothesis import strategies as st
+    >>> @given(st.data())
+    ... def product_with_the_inverse_is_the_identity(data):
+    ...     g = data.draw(elements(data.draw(groups())))
+    ...     assert g @ ~g == g.group.identity
+    >>> product_with_the_inverse_is_the_identity()
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from scalegroup.fields import FieldType
+from scalegroup.groups import CompactGroup, Element, Group, ScaleGroup, ScaleTranslationGroup
+from scalegroup.representations import Character, DirectSum, Irrep, Regular, Representation, Scalar
+
+_BASES = (2.0, 2**0.5, 1.25, 3.0, 0.5, 0.9)
+
+
+def compact_groups(dim: int) -> SearchStrategy[CompactGroup]:
+    """Groups of symmetries of the grid: the named ones in this dimension, a mirror, and a cyclic one.
+
+    Args:
+        dim: number of spatial axes, 1 to 3.
+    """
+    trivial = CompactGroup.trivial(dim)
+    mirror = CompactGroup([(-1, *range(2, dim + 1))])
+    named = {
+        1: (CompactGroup.reflection(),),
+        2: (CompactGroup.c4(), CompactGroup.d4()),
+        3: (CompactGroup([(2, 3, 1)]), CompactGroup.octahedral(), CompactGroup.full_octahedral()),
+    }
+    return st.sampled_from((trivial, mirror, *named[dim]))
+
+
+@st.composite
+def groups(
+    draw: st.DrawFn, dims: tuple[int, ...] = (1, 2, 3), max_scales: int = 5, rotations: bool = True
+) -> ScaleTranslationGroup:
+    """Scale-translation groups of all kinds.
+
+    Args:
+        dims: the numbers of spatial axes to choose from.
+        max_scales: the largest window of scales.
+        rotations: whether the compact part may be other than trivial.
+    """
+    dim = draw(st.sampled_from(dims))
+    return ScaleTranslationGroup(
+        dim=dim,
+        base=draw(st.sampled_from(_BASES)),
+        num_scales=draw(st.integers(1, max_scales)),
+        rotations=draw(compact_groups(dim)) if rotations else None,
+        first=draw(st.sampled_from((0, 1, -1, -2))),
+    )
+
+
+def elements(group: Group, max_exponent: int = 4, max_translation: float = 8.0) -> SearchStrategy[Element]:
+    """Elements of any group; those of the library's own groups shrink to the identity.
+
+    Args:
+        group: a group of the library, or one of your own (then elements come from its `sample`).
+        max_exponent: the largest number of steps of the base, up or down.
+        max_translation: the largest translation along an axis.
+    """
+    steps = st.integers(0, 2 * max_exponent).map(lambda n: (n + 1) // 2 * (1 if n % 2 else -1))
+    if isinstance(group, ScaleTranslationGroup):
+        shift = st.lists(
+            st.floats(-max_translation, max_translation, width=32), min_size=group.dim, max_size=group.dim
+        )
+        rotation = st.sampled_from(group.rotations.elements)
+        return st.builds(lambda t, m, k: group.element(t, group.base**m, k), shift, steps, rotation)
+    if isinstance(group, CompactGroup):
+        return st.sampled_from(group.elements)
+    if isinstance(group, ScaleGroup) and group.base is not None:
+        return steps.map(group.element)
+    return st.integers(0, 2**32 - 1).map(lambda seed: group.sample(np.random.default_rng(seed)))
+
+
+def representations(group: ScaleTranslationGroup, composite: bool = True) -> SearchStrategy[Representation]:
+    """Representations of a scale-translation group.
+
+    Args:
+        group: the group that is represented.
+        composite: whether direct sums may come, too.
+    """
+    weights = st.sampled_from((0.0, 1.0, -1.0, 0.5, 3.0))
+    names = st.sampled_from(group.rotations.irreps)
+    simple = st.one_of(
+        st.just(Scalar(group)),
+        st.just(Regular(group)),
+        weights.map(lambda weight: Character(group, weight)),
+        st.builds(lambda name, weight: Irrep(group, name, weight), names, st.none() | weights),
+    )
+    if not composite:
+        return simple
+    return simple | st.lists(simple, min_size=1, max_size=3).map(lambda parts: DirectSum(tuple(parts)))
+
+
+def field_types(
+    group: ScaleTranslationGroup, max_multiplicity: int = 3, max_blocks: int = 3
+) -> SearchStrategy[FieldType]:
+    """Field types of a scale-translation group.
+
+    Args:
+        group: the group that acts.
+        max_multiplicity: the largest multiplicity of a block.
+        max_blocks: the largest number of blocks.
+    """
+    block = st.tuples(st.integers(1, max_multiplicity), representations(group))
+    return st.lists(block, min_size=1, max_size=max_blocks).map(
+        lambda blocks: FieldType(group, tuple(blocks))
+    )
