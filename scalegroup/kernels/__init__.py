@@ -1,7 +1,30 @@
-"""One-dimensional operators on grids: taps, positions, boundaries, and the error each one can have."""
+"""One-dimensional operators on grids: taps, positions, borders, resampling, and the error of each."""
 
 from __future__ import annotations
 
-from .taps import Taps, sample_taps
+from scalegroup.kernels.accuracy import declared_error, product_error
+from scalegroup.kernels.grid import (
+    first_position,
+    fold_index,
+    operator_matrix,
+    output_positions,
+    output_size,
+    taps_matrix,
+)
+from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps
+from scalegroup.kernels.taps import Taps, sample_taps
 
-__all__ = ["Taps", "sample_taps"]
+__all__ = [
+    "Taps",
+    "declared_error",
+    "first_position",
+    "fold_index",
+    "interpolation_matrix",
+    "interpolation_taps",
+    "operator_matrix",
+    "output_positions",
+    "output_size",
+    "product_error",
+    "sample_taps",
+    "taps_matrix",
+]

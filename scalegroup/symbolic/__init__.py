@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .basis import Basis
-from .hermite import HermiteBasis, hermite_function
+from scalegroup.symbolic.basis import Basis
+from scalegroup.symbolic.hermite import HermiteBasis, hermite_function
 
 __all__ = ["Basis", "HermiteBasis", "hermite_function"]

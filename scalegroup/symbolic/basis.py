@@ -1,4 +1,4 @@
-"""What every kernel basis offers: one-dimensional functions, their transfer functions, and products of them."""
+"""What every kernel basis offers: one-dimensional functions, their transfer functions, their products."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Basis(ABC):
 
     `ψ_p(u) = h_{p_1}(u_1) h_{p_2}(u_2) … h_{p_dim}(u_dim)` for each index tuple `p` in `products`.
 
-    A basis is a value: it never changes, compares by content, can be a dictionary key, pickles, and its `repr`
-    evaluates back to it. Points are measured in widths (`u = x / sigma`), so one basis serves all scales.
-    A new basis needs `dim`, `products`, `functions` and `transfer`; the rest follows from them.
+    A basis is a value: it never changes, compares by content, can be a dictionary key, pickles, and its
+    `repr` evaluates back to it. Points are measured in widths (`u = x / sigma`), so one basis serves all
+    scales. A new basis needs `dim`, `products`, `functions` and `transfer`; the rest follows from them.
 
     Attributes:
         dim: number of axes.
@@ -44,7 +44,7 @@ class Basis(ABC):
 
     @abstractmethod
     def transfer(self, w: npt.ArrayLike) -> ComplexArray:
-        """The transfer functions `ĥ_f(w) = ∫ h_f(u) e^{iwu} du`: frequencies of any shape `S` -> `(F1, *S)`."""
+        """The transfer functions `ĥ_f(w) = ∫ h_f(u) e^{iwu} du`: any shape `S` -> `(F1, *S)`."""
 
     @property
     def means(self) -> Array:
@@ -54,8 +54,9 @@ class Basis(ABC):
     def zero_mean_constraint(self) -> Array:
         """The zero-mean kernels of the basis, as a matrix whose columns span their coefficient vectors.
 
-        A kernel `Σ_p a_p ψ_p` has mean `Σ_p a_p Π_axis ∫h_{p_axis}`; the columns are an orthonormal basis of the `a`
-        for which this vanishes. Where only one product has a mean (Hermite), this is the selection of all others.
+        A kernel `Σ_p a_p ψ_p` has mean `Σ_p a_p Π_axis ∫h_{p_axis}`; the columns are an orthonormal basis of
+        the `a` for which this vanishes. Where only one product has a mean (Hermite), this is the selection of
+        all others.
 
         Returns:
             Shape `(F, F - 1)`, or the identity `(F, F)` where every product has zero mean already.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ScaleGroupError
-from .basis import Array, Basis, ComplexArray
+from scalegroup.errors import ScaleGroupError
+from scalegroup.symbolic.basis import Array, Basis, ComplexArray
 
 if TYPE_CHECKING:
     import sympy
@@ -20,9 +20,10 @@ Truncation = Literal["total", "each"]
 
 
 def hermite_function(degree: int) -> sympy.Expr:
-    """The exact function `h_n(x) = c_n He_n(x) e^{-x²/2}` with `∫ h_n² dx = 1`, as a SymPy expression in a real `x`.
+    """The exact function `h_n(x) = c_n He_n(x) e^{-x²/2}` with `∫ h_n² dx = 1`, in a real SymPy symbol `x`.
 
-    `He_n` are the probabilists' Hermite polynomials, so `h_n` is, up to its constant, the n-th derivative of a Gaussian.
+    `He_n` are the probabilists' Hermite polynomials, so `h_n` is, up to its constant, the n-th derivative of
+    a Gaussian.
 
     Args:
         degree: the degree n ≥ 0.
@@ -61,8 +62,8 @@ def hermite_norm(degree: int) -> Any:
 class HermiteTable:
     """The numbers that evaluate `h_0 … h_n`, each the nearest float64 to the exact one.
 
-    `h_0(u) = norms[0] e^{-u²/2}` and `h_{k+1}(u) = ahead[k] u h_k(u) - back[k] h_{k-1}(u)`. This three-term recurrence
-    stays accurate at every degree, where sums of monomials cancel.
+    `h_0(u) = norms[0] e^{-u²/2}` and `h_{k+1}(u) = ahead[k] u h_k(u) - back[k] h_{k-1}(u)`. This three-term
+    recurrence stays accurate at every degree, where sums of monomials cancel.
 
     Attributes:
         norms: `c_k`, shape `(n + 1,)`.
@@ -75,7 +76,7 @@ class HermiteTable:
     back: Array
 
 
-@lru_cache(maxsize=None)
+@cache
 def hermite_table(order: int) -> HermiteTable:
     """The table of all degrees up to `order`, built once by SymPy."""
     norms = [hermite_norm(k) for k in range(order + 1)]
@@ -92,7 +93,7 @@ def _float64(exact: list[Any]) -> Array:
     return values
 
 
-@lru_cache(maxsize=None)
+@cache
 def _products(orders: tuple[int, ...], truncation: Truncation) -> tuple[tuple[int, ...], ...]:
     degrees = product(*(range(order + 1) for order in orders))
     kept = (p for p in degrees if truncation == "each" or sum(p) <= max(orders))
@@ -101,22 +102,22 @@ def _products(orders: tuple[int, ...], truncation: Truncation) -> tuple[tuple[in
 
 @dataclass(frozen=True)
 class HermiteBasis(Basis):
-    """Products of Hermite-Gaussians, the derivatives of a Gaussian with orthonormal-length axes.
+    """Products of Hermite-Gaussians, the derivatives of a Gaussian, each of L2 norm 1.
 
-    `ψ_{ijk}(u) = h_i(u_x) h_j(u_y) h_k(u_z)` with `h_n(u) = c_n He_n(u) e^{-u²/2}` and `∫ h_n² = 1`, sorted by total
-    degree, then by index.
+    `ψ_{ijk}(u) = h_i(u_x) h_j(u_y) h_k(u_z)` with `h_n(u) = c_n He_n(u) e^{-u²/2}` and `∫ h_n² = 1`, sorted
+    by total degree, then by index.
 
     Args:
         order: the largest degree; a tuple gives every axis its own.
         dim: the number of axes. Default 3.
-        truncation: "total" keeps total degrees `i+j+k ≤ max(order)`, a space closed under rotation when all orders are
-            equal; "each" keeps every product of the allowed degrees. Default "total".
+        truncation: "total" keeps total degrees `i+j+k ≤ max(order)`, a space closed under rotation when all
+            orders are equal; "each" keeps every product of the allowed degrees. Default "total".
 
     Raises:
-        ScaleGroupError: for orders that are not integers ≥ 0, a number of orders other than `dim`, `dim < 1`, or an
-            unknown truncation.
+        ScaleGroupError: for orders that are not integers ≥ 0, a number of orders other than `dim`, `dim < 1`,
+            or an unknown truncation.
 
-    Source: Wimmer et al., "Scale-Equivariant Deep Learning for 3D Data", 2023 (Hermite-Gaussian product basis).
+    Source: Wimmer et al., "Scale-Equivariant Deep Learning for 3D Data", 2023.
 
     Example:
         >>> basis = HermiteBasis(order=2, dim=2)
@@ -132,7 +133,9 @@ class HermiteBasis(Basis):
 
     def __post_init__(self) -> None:
         if not _is_count(self.dim) or self.dim < 1:
-            raise ScaleGroupError("dim to be an integer ≥ 1", repr(self.dim), "give the number of spatial axes")
+            raise ScaleGroupError(
+                "dim to be an integer ≥ 1", repr(self.dim), "give the number of spatial axes"
+            )
         orders = self.order if isinstance(self.order, (tuple, list)) else (self.order,) * self.dim
         if len(orders) != self.dim or not all(_is_count(order) for order in orders):
             raise ScaleGroupError(
@@ -188,9 +191,11 @@ class HermiteBasis(Basis):
         norms = hermite_table(self.num_functions - 1).norms
         gauss = np.sqrt(2 * np.pi) * np.exp(-0.5 * frequency**2)
         # (1j)**n is rounded by numpy; the four exact powers keep even functions real and odd ones imaginary
-        powers = [(1, 1j, -1, -1j)[n % 4] * norms[n] * frequency**n * gauss for n in range(self.num_functions)]
+        powers = [
+            (1, 1j, -1, -1j)[n % 4] * norms[n] * frequency**n * gauss for n in range(self.num_functions)
+        ]
         return np.array(powers, dtype=np.complex128)
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 0
