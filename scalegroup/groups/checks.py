@@ -72,18 +72,21 @@ def as_like(pattern: Any, value: Any, hint: str) -> Any:
         ((1.0, 2.0), 3)
     """
     expected = f"a value like {pattern!r}"
-    if isinstance(pattern, tuple):
-        is_sequence = (
-            isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1) > 0
-        )
-        items = tuple(value) if is_sequence else ()
-        if not is_sequence or len(items) != len(pattern):
-            raise ScaleGroupError(expected, repr(value), hint)
-        return tuple(as_like(part, item, hint) for part, item in zip(pattern, items, strict=True))
-    if isinstance(pattern, float):
-        return as_finite(value, expected, hint)
-    if isinstance(pattern, int) and not isinstance(pattern, bool):
-        return as_integer(value, expected, hint)
-    if type(value) is not type(pattern):
-        raise ScaleGroupError(expected, repr(value), hint)
-    return value
+
+    def convert(part: Any, item: Any) -> Any:
+        if isinstance(part, tuple):
+            if isinstance(item, str) or not isinstance(item, Iterable) or getattr(item, "ndim", 1) == 0:
+                raise ScaleGroupError(expected, repr(value), hint)
+            items = tuple(item)
+            if len(items) != len(part):
+                raise ScaleGroupError(expected, repr(value), hint)
+            return tuple(map(convert, part, items))
+        if isinstance(part, float):
+            return as_finite(item, expected, hint)
+        if isinstance(part, int) and not isinstance(part, bool):
+            return as_integer(item, expected, hint)
+        if type(item) is not type(part):
+            raise ScaleGroupError(expected, repr(item), hint)
+        return item
+
+    return convert(pattern, value)

@@ -1,6 +1,7 @@
-"""Hypothesis strategies for groups, elements, representations and field types (needs the package `hypothesis`).
+"""Hypothesis strategies for groups, elements, representations and field types.
 
-They shrink to the simplest case: one spatial axis, one scale, the identity, a scalar.
+They need the package `hypothesis`, and they shrink to the simplest case: one spatial axis, one scale, the
+identity, a scalar.
 
 Example:
     >>> from hypothesis import given

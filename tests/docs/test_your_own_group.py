@@ -1,0 +1,53 @@
+"""Run the page docs/your_own_group.md as it stands."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from scalegroup.groups import registry
+
+PAGE = Path(__file__).parents[2] / "docs" / "your_own_group.md"
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def run_page(text: str, module: ModuleType) -> int:
+    """Run the code blocks one after the other in one module; return the number of outputs that differ."""
+    failures = 0
+    blocks = re.findall(r"^```(python|pycon)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 5
+    for kind, code in blocks:
+        if kind == "python":
+            exec(compile(code, str(PAGE), "exec"), module.__dict__)
+        else:
+            session = doctest.DocTestParser().get_doctest(code, module.__dict__, PAGE.name, str(PAGE), 0)
+            runner = doctest.DocTestRunner(optionflags=FLAGS)
+            failures += runner.run(session, clear_globs=False).failed
+            module.__dict__.update(session.globs)
+    return failures
+
+
+@pytest.fixture
+def page_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module that pickle can find, and a registry that forgets the page's representation."""
+    module = ModuleType("your_own_group_page")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(registry, "_representations", dict(registry._representations))
+    return module
+
+
+def test_the_page_runs_and_prints_what_it_says(page_module: ModuleType) -> None:
+    assert run_page(PAGE.read_text(), page_module) == 0
+    page_module.__dict__["TestSliceScaling"]().run()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"), [("4*density", "5*density"), ("return -a[0], -a[1]", "return a")]
+)
+def test_an_error_on_the_page_is_noticed(right: str, wrong: str, page_module: ModuleType) -> None:
+    assert run_page(PAGE.read_text().replace(right, wrong), page_module) > 0
