@@ -1,1 +1,29 @@
-"""Scale-equivariant neural-network layers for three-dimensional data."""
+"""Scale-equivariant deep learning for three-dimensional data, in PyTorch."""
+
+from scalegroup import errors, fields, groups, kernels, nn, representations, symbolic
+from scalegroup.errors import FieldTypeError, MissingExtraError, ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.groups import CompactGroup, Group, ScaleGroup, ScaleTranslationGroup
+from scalegroup.nn import with_window
+from scalegroup.symbolic import HermiteBasis, SymbolicBasis
+
+__all__ = [
+    "CompactGroup",
+    "FieldType",
+    "FieldTypeError",
+    "Group",
+    "HermiteBasis",
+    "MissingExtraError",
+    "ScaleGroup",
+    "ScaleGroupError",
+    "ScaleTranslationGroup",
+    "SymbolicBasis",
+    "errors",
+    "fields",
+    "groups",
+    "kernels",
+    "nn",
+    "representations",
+    "symbolic",
+    "with_window",
+]

@@ -1,7 +1,17 @@
 """How the one contraction behind every convolution is executed."""
 
+from scalegroup.engine import dense, separable
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.execute import METHODS, contract, multiply_adds
 from scalegroup.engine.operators import AxisOperator
 
-__all__ = ["METHODS", "AxisOperator", "Contraction", "Term", "contract", "multiply_adds"]
+__all__ = [
+    "METHODS",
+    "AxisOperator",
+    "Contraction",
+    "Term",
+    "contract",
+    "dense",
+    "multiply_adds",
+    "separable",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,10 +14,10 @@ from scalegroup.engine.operators import AxisOperator
 _AXES = "xyz"
 
 
-def kernel(weight: Tensor, axes: Sequence[AxisOperator], products: Sequence[Sequence[int]]) -> Tensor:
+def kernel(weight: Tensor, taps: Sequence[Tensor], products: Sequence[Sequence[int]]) -> Tensor:
     """The kernel `Σ_f W[o,c,f] a_f1 ⊗ a_f2 ⊗ …` of shape `(O, C, *k)`; `weight` is `(O, C, F)`."""
-    factors = [axis.taps[[product[i] for product in products]].to(weight) for i, axis in enumerate(axes)]
-    names = _AXES[: len(axes)]
+    factors = [axis[[product[i] for product in products]].to(weight) for i, axis in enumerate(taps)]
+    names = _AXES[: len(taps)]
     return torch.einsum(f"ocf,{','.join('f' + n for n in names)}->oc{names}", weight, *factors)
 
 
@@ -37,13 +37,24 @@ def convolve(x: Tensor, kernels: Tensor, axes: Sequence[AxisOperator]) -> Tensor
 
 
 def contract(
-    x: Tensor, weight: Tensor, operators: Sequence[Sequence[AxisOperator]], contraction: Contraction
+    x: Tensor,
+    weight: Tensor,
+    operators: Sequence[Sequence[AxisOperator]],
+    contraction: Contraction,
+    kernels: Mapping[tuple[int, int], Tensor] | None = None,
 ) -> Tensor:
-    """`y[:, :, out] += (W[:, :, t] · A[op]) x[:, :, in]` over all terms, with dense kernels."""
+    """`y[:, :, out] += (W[:, :, t] · A[op]) x[:, :, in]` over all terms, with dense kernels.
+
+    `kernels` may hold them ready made, by operator and tap.
+    """
     outputs: list[Tensor | None] = [None] * contraction.num_out
     for term in contraction.terms:
         axes = operators[term.operator]
-        y = convolve(x[:, :, term.source], kernel(weight[:, :, term.tap], axes, contraction.products), axes)
+        if kernels is None:
+            full = kernel(weight[:, :, term.tap], [axis.taps for axis in axes], contraction.products)
+        else:
+            full = kernels[term.operator, term.tap]
+        y = convolve(x[:, :, term.source], full, axes)
         previous = outputs[term.target]
         outputs[term.target] = y if previous is None else previous + y
     return torch.stack([y for y in outputs if y is not None], dim=2)

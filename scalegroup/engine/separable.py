@@ -208,9 +208,7 @@ def _separable_backward(
 
 
 @_separable.register_fake
-def _(
-    x: Tensor, weight: Tensor, matrices: list[Tensor], products: list[int], terms: list[int], num_out: int
-) -> Tensor:
+def _(x: Tensor, weight: Tensor, matrices: list[Tensor], products: list[int], terms: list[int], num_out: int) -> Tensor:
     space = [m.shape[1] for m in matrices[: x.ndim - 3]]
     return x.new_empty(x.shape[0], weight.shape[0], num_out, *space)
 
@@ -229,9 +227,7 @@ def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 
 def _backward(ctx, grad):  # type: ignore[no-untyped-def]
     x, weight, *matrices = ctx.saved_tensors
-    grad_x, grad_weight = torch.ops.scalegroup.separable_backward(
-        grad, x, weight, matrices, ctx.products, ctx.terms
-    )
+    grad_x, grad_weight = torch.ops.scalegroup.separable_backward(grad, x, weight, matrices, ctx.products, ctx.terms)
     return grad_x, grad_weight, [None] * len(matrices), None, None, None
 
 

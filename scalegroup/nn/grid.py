@@ -1,30 +1,201 @@
-"""The one-dimensional operators of a layer: taps of every scale as constants, geometry from the input."""
+"""Layers that apply one-dimensional operators: taps as constants, geometry from the size of the input."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from scalegroup.engine import AxisOperator
 from scalegroup.errors import ScaleGroupError
-from scalegroup.kernels import Taps, output_size
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.fields import FieldType
+from scalegroup.kernels import Taps, first_position, interpolation_taps, output_size, sample_taps
+from scalegroup.nn.module import EquivariantModule, group_of
+from scalegroup.representations import Regular
+from scalegroup.symbolic import Basis
 
 PADDINGS = ("same", "valid")
 PADDING_MODES = ("zeros", "replicate", "reflect", "circular")
 
 
-def per_axis(value: int | Sequence[int], dim: int, name: str) -> tuple[int, ...]:
-    """One positive integer per axis of space from a number or a sequence."""
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * dim
-    if len(values) != dim or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
-        raise ScaleGroupError(f"{name}: a positive integer or one for each of {dim} axes", value, "check the group's dim")
-    return values
-
-
-def check_choice(value: str, choices: tuple[str, ...], name: str) -> str:
+def choice(value: str, choices: tuple[str, ...], name: str) -> str:
     """`value`, which must be one of `choices`."""
     if value not in choices:
         raise ScaleGroupError(f"{name} out of {choices}", repr(value), "check the spelling")
     return value
+
+
+def positive(value: float, name: str) -> float:
+    """`value` as a float, which must be a positive number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ScaleGroupError(f"{name}: a positive number", repr(value), "see the docstring for its unit")
+    return float(value)
+
+
+def per_axis(value: int | Sequence[int], dim: int, name: str) -> tuple[int, ...]:
+    """One positive integer per axis of space, from a number or a sequence."""
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * dim
+    if len(values) != dim or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
+        hint = "the group's dim tells the number of axes"
+        raise ScaleGroupError(f"{name}: a positive integer or one for each of {dim} axes", repr(value), hint)
+    return values
+
+
+def has_scales(field: FieldType) -> bool:
+    """Whether some block of the type lives on the window of scales."""
+    return any(isinstance(r, Regular) for _, r in field.blocks)
+
+
+class GridModule(EquivariantModule):
+    """Base of the layers that apply the functions of a basis at every scale of the window.
+
+    Subclasses call `build` at the end of their constructor.
+
+    Args:
+        in_type: type of the input field.
+        out_type: type of the output field.
+        basis: the functions.
+        sigma: width at scale 1, in units of the coarse grid's spacing.
+        support: half-width of the kernels in widths.
+        stride: coarse spacing over fine spacing, one per axis.
+        padding: "same", or "valid": positions whose widest kernel stays inside.
+        padding_mode: what lies outside the volume.
+        transposed: from the coarse grid to the fine one.
+    """
+
+    def __init__(
+        self,
+        in_type: FieldType,
+        out_type: FieldType,
+        basis: Basis,
+        *,
+        sigma: float,
+        support: float,
+        stride: int | Sequence[int],
+        padding: str,
+        padding_mode: str,
+        transposed: bool = False,
+    ) -> None:
+        super().__init__(in_type, out_type)
+        dim = group_of(in_type).dim
+        if basis.dim != dim:
+            hint = "give the basis the dim of the group"
+            raise ScaleGroupError(f"a basis of dim {dim}", f"one of dim {basis.dim}", hint)
+        self.basis = basis
+        self.sigma = positive(sigma, "sigma")
+        self.support = positive(support, "support")
+        self.stride = per_axis(stride, dim, "stride")
+        self.padding = choice(padding, PADDINGS, "padding")
+        self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
+        self.transposed = transposed
+
+    def build(self) -> None:
+        """Make the taps of every scale, stride and phase."""
+        for name in self._constants:
+            delattr(self, name)
+        self._constants = {}
+        self._starts: dict[str, int] = {}
+        self.taps: list[tuple[Taps, ...]] = []  # per scale, per axis, at whole positions
+        sides = [side for side in (self.in_type, self.out_type) if has_scales(side)] or [self.in_type]
+        self.scales = max((group_of(side).scales for side in sides), key=len)
+        for i, scale in enumerate(self.scales):
+            for stride in sorted(set(self.stride)):
+                for half in (0, 1)[: min(stride, 2)]:  # a strided grid can lie between the voxels
+                    taps = sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
+                    self.keep_taps(f"taps_{i}_{stride}_{half}", taps)
+            whole = [sample_taps(self.basis, self.sigma * q * scale, self.support) for q in self.stride]
+            self.taps.append(tuple(whole))
+
+    def keep_taps(self, name: str, taps: Taps) -> None:
+        """Store taps as a constant."""
+        self.register_constant(name, np.array(taps.values))
+        self._starts[name] = taps.first
+
+    def active_scales(self) -> range:
+        """Indices of `scales` in use now."""
+        start, dropped = self._run
+        return range(start, start + len(self.scales) - dropped)
+
+    def coarse_size(self, fine: Sequence[int]) -> tuple[int, ...]:
+        """Size of the coarse grid over a fine one."""
+        widest = self.taps[self.active_scales()[-1]]
+        return tuple(
+            output_size(n, q, self.padding, -taps.first)  # type: ignore[arg-type]
+            for n, q, taps in zip(fine, self.stride, widest, strict=True)
+        )
+
+    def phases(self, fine: Sequence[int], coarse: Sequence[int]) -> tuple[int, ...]:
+        """Per axis 0 if the coarse grid lies on the fine one, 1 if half a sample beside it."""
+        return tuple(int(2 * first_position(n, m, q)[1]) for n, m, q in zip(fine, coarse, self.stride, strict=True))
+
+    def all_phases(self) -> list[tuple[int, ...]]:
+        """The phases that can occur, for any size of the input."""
+        return list(product(*((0, 1)[: min(q, 2)] for q in self.stride)))
+
+    def taps_of(self, scale: int, axis: int, half: int) -> tuple[Tensor, int]:
+        """Taps `(F1, L)` of one scale, axis and phase, and the index of the first one."""
+        name = f"taps_{scale}_{self.stride[axis]}_{half}"
+        return getattr(self, name), self._starts[name]
+
+    def axes(self, fine: Sequence[int], coarse: Sequence[int]) -> list[list[AxisOperator]]:
+        """For each active scale the operators along all axes."""
+        phases = self.phases(fine, coarse)
+        operators = []
+        for scale in self.active_scales():
+            axes = []
+            for axis, (n_in, n_out, stride) in enumerate(zip(fine, coarse, self.stride, strict=True)):
+                taps, first = self.taps_of(scale, axis, phases[axis])
+                start = first_position(n_in, n_out, stride)[0] + first
+                axes.append(AxisOperator(taps, start, stride, n_in, n_out, self.padding_mode, self.transposed))
+            operators.append(axes)
+        return operators
+
+    def fine_size(self, coarse: Sequence[int], output_size: Sequence[int] | None) -> tuple[int, ...]:
+        """Size of the fine grid over a coarse one: as asked, or the largest that a stride of 'same' allows."""
+        if output_size is None:
+            widest = self.taps[self.active_scales()[-1]]
+            if self.padding == "same":
+                return tuple(n * q for n, q in zip(coarse, self.stride, strict=True))
+            return tuple(q * (n - 1) + 1 - 2 * t.first for n, q, t in zip(coarse, self.stride, widest, strict=True))
+        sizes = tuple(int(n) for n in output_size)
+        if len(sizes) != len(coarse) or self.coarse_size(sizes) != tuple(coarse):
+            hint = f"with stride {self.stride} give the size of the volume that was strided"
+            raise ScaleGroupError(f"an output_size that strides to {tuple(coarse)}", sizes, hint)
+        return sizes
+
+
+def interpolation_phases(factor: int, missing: int) -> tuple[NDArray[np.float64], int]:
+    """Taps `(factor, L)` that put `factor` centred fine samples into every coarse one, and the first tap's index.
+
+    Row `r` interpolates at `(2 r + missing + 1 - factor) / (2 factor)` coarse samples from the centre, where
+    `missing` is the number of fine samples by which the fine grid falls short of `factor` times the coarse one.
+    """
+    rows = []
+    for r in range(factor):
+        whole, rest = divmod(2 * r + missing + 1 - factor, 2 * factor)
+        rows.append((whole, interpolation_taps(1, rest / (2 * factor))))
+    first = min(whole + taps.first for whole, taps in rows)
+    last = max(whole + taps.last for whole, taps in rows)
+    values = np.zeros((factor, last - first + 1))
+    for row, (whole, taps) in zip(values, rows, strict=True):
+        start = whole + taps.first - first
+        row[start : start + taps.values.shape[1]] = taps.values[0]
+    return values, first
+
+
+def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """Apply one matrix `(n_out, n_in)` along each of the last axes of `x`."""
+    for i, matrix in enumerate(matrices):
+        axis = x.ndim - len(matrices) + i
+        x = (x.movedim(axis, -1) @ matrix.to(x.dtype).t()).movedim(-1, axis)
+    return x
+
+
+def keep_interpolation(module: EquivariantModule, name: str, factor: int, missing: int) -> int:
+    """Store the taps of `interpolation_phases` as a constant of `module`; return the index of the first one."""
+    values, first = interpolation_phases(factor, missing)
+    module.register_constant(name, values)
+    return first

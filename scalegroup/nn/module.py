@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.representations import Representation
+from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.representations import Regular, Representation, Scalar
+
+
+def group_of(field: FieldType) -> ScaleTranslationGroup:
+    """The group of a field type, which in this package has a window of scales."""
+    return cast(ScaleTranslationGroup, field.group)
 
 
 class EquivariantModule(torch.nn.Module):
@@ -42,19 +49,24 @@ class EquivariantModule(torch.nn.Module):
         torch.Size([1, 6, 8, 8])
     """
 
+    bias: torch.nn.Parameter | None
+
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__()
         for name, field in (("in_type", in_type), ("out_type", out_type)):
             if not isinstance(field, FieldType):
                 hint = "write for example 16 * group.regular"
                 raise FieldTypeError(f"a FieldType as {name} of {type(self).__name__}", repr(field), hint)
-        if in_type.group.window(num_scales=1, first=0) != out_type.group.window(num_scales=1, first=0):
+            if not isinstance(field.group, ScaleTranslationGroup):
+                hint = "grids need translations and scales"
+                raise FieldTypeError("fields of a ScaleTranslationGroup", repr(field.group), hint)
+        if group_of(in_type).window(1, 0) != group_of(out_type).window(1, 0):
             hint = "use types of one group; only the window of scales may differ"
             raise FieldTypeError(f"out_type with the group {in_type.group}", str(out_type.group), hint)
         self.in_type = in_type
         self.out_type = out_type
         self._run = (0, 0)
-        self._constants: dict[str, np.ndarray[Any, np.dtype[np.float64]]] = {}
+        self._constants: dict[str, NDArray[np.float64]] = {}
 
     @property
     def declared_error(self) -> float:
@@ -66,6 +78,10 @@ class EquivariantModule(torch.nn.Module):
         """Make what depends on the window of scales; called by `with_window` after the types have changed."""
 
     # Runs of scales: a network in training may see a few neighbouring scales of its window only.
+
+    def set_run(self, start: int, dropped: int) -> None:
+        """Use all but `dropped` scales, from index `start`; see `run_of_scales`."""
+        self._run = (start, dropped)
 
     def scales_of(self, representation: Representation) -> range:
         """Indices of the scales that a field of this representation holds now (all of them by default)."""
@@ -100,7 +116,7 @@ class EquivariantModule(torch.nn.Module):
 
     def check(self, x: Tensor) -> Tensor:
         """Return `x`, or raise if it is not a field of `in_type`."""
-        name, dim = type(self).__name__, self.in_type.group.dim
+        name, dim = type(self).__name__, group_of(self.in_type).dim
         if x.ndim != dim + 2:
             hint = f"the group has dim={dim}; add or remove axes"
             raise ScaleGroupError(f"{name} input of {dim + 2} axes (batch, channels, *space)", tuple(x.shape), hint)
@@ -117,9 +133,41 @@ class EquivariantModule(torch.nn.Module):
             raise ScaleGroupError(f"{name} input of dtype {parameter.dtype}", x.dtype, hint)
         return x
 
+    # Weights: one for each pair of blocks a layer connects, one constant for each field that may have one.
+
+    def add_weights(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """New parameters: `weight` if there is one, else `weight_0`, `weight_1`, …"""
+        names = ["weight"] if len(shapes) == 1 else [f"weight_{n}" for n in range(len(shapes))]
+        for name, shape in zip(names, shapes, strict=True):
+            self.register_parameter(name, torch.nn.Parameter(torch.empty(shape)))
+        self._weight_names = names
+
+    @property
+    def weights(self) -> list[torch.nn.Parameter]:
+        """All weights, in the order of `add_weights`."""
+        return [self.get_parameter(name) for name in self._weight_names]
+
+    def add_bias(self, enabled: bool) -> None:
+        """A parameter `bias` with a number for each output field that stays itself under the group, or none."""
+        self._biased = [
+            (j, count) for j, (count, rep) in enumerate(self.out_type.blocks) if isinstance(rep, Scalar | Regular)
+        ]
+        size = sum(count for _, count in self._biased)
+        self.register_parameter("bias", torch.nn.Parameter(torch.zeros(size)) if enabled and size else None)
+
+    def apply_bias(self, parts: list[Tensor]) -> list[Tensor]:
+        """Add the bias to blocks as `split` gives them."""
+        if self.bias is None:
+            return parts
+        values = self.bias.split([count for _, count in self._biased])
+        parts = list(parts)
+        for (j, _), value in zip(self._biased, values, strict=True):
+            parts[j] = parts[j] + value.to(parts[j].dtype).view(-1, *[1] * (parts[j].ndim - 2))
+        return parts
+
     # Constants follow the device, never the dtype: float64 tables stay exact, state dicts hold weights only.
 
-    def register_constant(self, name: str, value: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    def register_constant(self, name: str, value: NDArray[np.float64]) -> None:
         """A float64 buffer that is not saved and that `.to(dtype)` leaves alone."""
         self._constants[name] = value
         self.register_buffer(name, torch.tensor(value), persistent=False)

@@ -1,0 +1,34 @@
+"""Scale-equivariant layers: types on the module, plain tensors in `forward`."""
+
+from scalegroup.nn.conv import GroupConv, GroupConvTranspose
+from scalegroup.nn.dropout import Dropout
+from scalegroup.nn.freeze import freeze
+from scalegroup.nn.linear import Linear
+from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
+from scalegroup.nn.pointwise import Pointwise
+from scalegroup.nn.pool import ScaleBlurPool, ScaleMaxPool
+from scalegroup.nn.scale_pool import ScalePool
+from scalegroup.nn.sequential import Sequential
+from scalegroup.nn.upsample import Upsample
+from scalegroup.nn.window import run_of_scales, with_window
+
+__all__ = [
+    "BatchNorm",
+    "Dropout",
+    "EquivariantModule",
+    "GroupConv",
+    "GroupConvTranspose",
+    "GroupNorm",
+    "InstanceNorm",
+    "Linear",
+    "Pointwise",
+    "ScaleBlurPool",
+    "ScaleMaxPool",
+    "ScalePool",
+    "Sequential",
+    "Upsample",
+    "freeze",
+    "run_of_scales",
+    "with_window",
+]

@@ -1,0 +1,39 @@
+"""Networks that no longer train: constant kernels, torch's own convolutions."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TypeVar
+
+import torch
+
+from scalegroup.nn.conv import _Convolution
+
+M = TypeVar("M", bound=torch.nn.Module)
+
+
+def freeze(module: M) -> M:
+    """A copy of `module` in eval mode, with constant dense kernels and no gradients: the same function in plain torch.
+
+    The state dict keeps its keys, and loading one renews the kernels. Where kernels are wide this is slower than the
+    engine; it is for export to places that know nothing but torch.
+
+    Args:
+        module: any module; its `GroupConv` and `GroupConvTranspose` layers get kernels.
+
+    Returns:
+        The copy.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=3).regular
+        >>> conv = sg.nn.GroupConv(field, field)
+        >>> x = torch.randn(1, 6, 8, 8)
+        >>> torch.allclose(sg.nn.freeze(conv)(x), conv(x), atol=1e-5)
+        True
+    """
+    frozen = deepcopy(module).eval().requires_grad_(False)
+    for layer in frozen.modules():
+        if isinstance(layer, _Convolution):
+            layer.freeze()
+    return frozen

@@ -1,0 +1,200 @@
+"""Normalisation with statistics that all scales of a field share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.nn.module import EquivariantModule
+from scalegroup.representations import Regular, Scalar
+
+
+class _Norm(EquivariantModule):
+    """What the norms share: fields of numbers, one weight and one bias for each field."""
+
+    weight: torch.nn.Parameter
+
+    def __init__(self, field: FieldType, eps: float, affine: bool) -> None:
+        super().__init__(field, field)
+        for _, rep in field.blocks:
+            if not isinstance(rep, Scalar | Regular):
+                hint = "subtracting a mean would break the others; leave them out of this layer"
+                raise FieldTypeError("scalar and regular fields", str(field), hint)
+        if isinstance(eps, bool) or not isinstance(eps, int | float) or not eps > 0:
+            raise ScaleGroupError("eps, a positive number", repr(eps), "1e-5 is common")
+        self.eps = float(eps)
+        self.affine = bool(affine)
+        fields = field.num_fields
+        self.register_parameter("weight", torch.nn.Parameter(torch.ones(fields)) if affine else None)
+        self.register_parameter("bias", torch.nn.Parameter(torch.zeros(fields)) if affine else None)
+
+    def _fields(self, x: Tensor) -> list[tuple[Tensor, slice]]:
+        """Each block as `(batch, fields, points)`, points of all scales together, and its place among the fields."""
+        parts, start = [], 0
+        for part, (count, _) in zip(self.split(self.check(x), self.in_type), self.in_type.blocks, strict=True):
+            parts.append((part.flatten(2), slice(start, start + count)))
+            start += count
+        return parts
+
+    def _restore(self, parts: list[Tensor], x: Tensor) -> Tensor:
+        scales = [len(self.scales_of(rep)) for _, rep in self.in_type.blocks]
+        flat = [
+            part.reshape(part.shape[0], part.shape[1] * count, *x.shape[2:])
+            for part, count in zip(parts, scales, strict=True)
+        ]
+        return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+
+    def _scale(self, place: slice) -> tuple[Tensor | None, Tensor | None]:
+        return (None, None) if self.bias is None else (self.weight[place], self.bias[place])
+
+    def extra_repr(self) -> str:
+        """The type and what differs from the defaults."""
+        return f"{self.in_type}" + ("" if self.affine else ", affine=False")
+
+
+class BatchNorm(_Norm):
+    """Batch normalisation with statistics over batch, scales and space, one pair for each field.
+
+    `y = (x - mean) / sqrt(var + eps) * weight + bias`; in eval mode with running statistics, where it is exactly
+    equivariant. Batch statistics at test time would make the output depend on the share of background.
+
+    Args:
+        field: type of the input and the output: scalar and regular fields.
+        eps: added to the variance. Default 1e-5.
+        momentum: weight of a new batch in the running statistics. Default 0.1.
+        affine: learn a weight and a bias for each field. Default True.
+
+    Shape:
+        `(batch, field.size, *space)` to the same.
+
+    Raises:
+        FieldTypeError: for characters and irreps.
+
+    Source: Ioffe and Szegedy 2015; shared by the scales as in Sosnovik et al. 2019.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> norm = sg.nn.BatchNorm(2 * sg.ScaleTranslationGroup(dim=3, num_scales=4).regular)
+        >>> norm(3 + torch.randn(2, 8, 6, 6, 6)).mean().abs() < 1e-5, sorted(norm.state_dict())
+        (tensor(True), ['bias', 'num_batches_tracked', 'running_mean', 'running_var', 'weight'])
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, field: FieldType, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
+        super().__init__(field, eps, affine)
+        if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 < momentum <= 1:
+            raise ScaleGroupError("momentum in (0, 1]", repr(momentum), "0.1 is common")
+        self.momentum = float(momentum)
+        self.register_buffer("running_mean", torch.zeros(field.num_fields))
+        self.register_buffer("running_var", torch.ones(field.num_fields))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, field.size, *space)` to the same."""
+        parts = self._fields(x)
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        results = []
+        for part, place in parts:
+            mean, var = self.running_mean[place], self.running_var[place]
+            results.append(F.batch_norm(part, mean, var, *self._scale(place), self.training, self.momentum, self.eps))
+        return self._restore(results, x)
+
+
+class InstanceNorm(_Norm):
+    """Instance normalisation with statistics over scales and space of each sample, one pair for each field.
+
+    Statistics over a truncated window change a little when content moves out of it, so that this layer is
+    equivariant up to that change only; `BatchNorm` in eval mode is exact.
+
+    Args:
+        field: type of the input and the output: scalar and regular fields.
+        eps: added to the variance. Default 1e-5.
+        affine: learn a weight and a bias for each field. Default False, as in torch.
+
+    Shape:
+        `(batch, field.size, *space)` to the same.
+
+    Raises:
+        FieldTypeError: for characters and irreps.
+
+    Source: Ulyanov et al. 2016, "Instance Normalization".
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> norm = sg.nn.InstanceNorm(2 * sg.ScaleTranslationGroup(dim=3, num_scales=4).regular)
+        >>> norm(3 + torch.randn(2, 8, 6, 6, 6)).mean().abs() < 1e-5
+        tensor(True)
+    """
+
+    def __init__(self, field: FieldType, eps: float = 1e-5, affine: bool = False) -> None:
+        super().__init__(field, eps, affine)
+
+    @property
+    def declared_error(self) -> float:
+        """No bound: the statistics depend on what has left the window."""
+        return float("inf")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, field.size, *space)` to the same."""
+        results = []
+        for part, place in self._fields(x):
+            weight, bias = self._scale(place)
+            results.append(F.instance_norm(part, weight=weight, bias=bias, eps=self.eps))
+        return self._restore(results, x)
+
+
+class GroupNorm(_Norm):
+    """Group normalisation with statistics over the fields of a group, scales and space of each sample.
+
+    Args:
+        field: type of the input and the output: fields of one representation, scalar or regular.
+        num_groups: number of groups; divides the number of fields. Default 1.
+        eps: added to the variance. Default 1e-5.
+        affine: learn a weight and a bias for each field. Default True.
+
+    Shape:
+        `(batch, field.size, *space)` to the same.
+
+    Raises:
+        FieldTypeError: for characters, irreps, and sums of different representations.
+        ScaleGroupError: if `num_groups` does not divide the number of fields.
+
+    Source: Wu and He 2018, "Group Normalization". Equivariant up to the truncated window, as `InstanceNorm`.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> norm = sg.nn.GroupNorm(4 * sg.ScaleTranslationGroup(dim=3, num_scales=4).regular, num_groups=2)
+        >>> norm(3 + torch.randn(2, 16, 6, 6, 6)).mean().abs() < 1e-5
+        tensor(True)
+    """
+
+    def __init__(self, field: FieldType, num_groups: int = 1, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(field, eps, affine)
+        if len(field.blocks) != 1:
+            hint = "normalise the blocks one by one"
+            raise FieldTypeError("fields of one representation", str(field), hint)
+        if not isinstance(num_groups, int) or num_groups < 1 or field.num_fields % num_groups:
+            hint = "choose a divisor"
+            raise ScaleGroupError(f"num_groups that divides {field.num_fields} fields", repr(num_groups), hint)
+        self.num_groups = num_groups
+
+    @property
+    def declared_error(self) -> float:
+        """No bound: the statistics depend on what has left the window."""
+        return float("inf")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, field.size, *space)` to the same."""
+        part, place = self._fields(x)[0]
+        return self._restore([F.group_norm(part, self.num_groups, *self._scale(place), eps=self.eps)], x)
+
+    def extra_repr(self) -> str:
+        """The type, the groups, and what differs from the defaults."""
+        return f"{super().extra_repr()}, num_groups={self.num_groups}"

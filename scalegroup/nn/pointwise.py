@@ -1,0 +1,92 @@
+"""Activations, applied to every number of a field."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from scalegroup.engine import AxisOperator
+from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.kernels import interpolation_taps
+from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, keep_interpolation
+from scalegroup.nn.module import EquivariantModule
+from scalegroup.representations import Regular, Scalar
+
+
+class Pointwise(EquivariantModule):
+    """An activation, applied to every number: `y(s,x) = φ(x(s,x))`.
+
+    It commutes with the group at the sample points exactly; between them it makes frequencies that the grid cannot
+    hold, which is what limits networks with ReLU. Smooth activations make few of them; with `oversample=2` the
+    activation acts on a grid twice as fine, and what the grid cannot hold is removed.
+
+    Args:
+        field: type of the input and the output: scalar and regular fields.
+        activation: a module or function of a tensor that acts on each number. Default `torch.nn.SiLU()`.
+        oversample: factor of the finer grid, 1 or more. Default 1.
+        padding_mode: what lies outside the volume, for `oversample > 1`. Default "replicate".
+
+    Shape:
+        `(batch, field.size, *space)` to the same.
+
+    Raises:
+        FieldTypeError: for fields that an activation does not respect (characters, irreps).
+
+    Source: DESIGN.md section 5; Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=3).regular
+        >>> sg.nn.Pointwise(field, torch.nn.SiLU(), oversample=2)(torch.randn(1, 6, 8, 9)).shape
+        torch.Size([1, 6, 8, 9])
+    """
+
+    up: Tensor
+    down: Tensor
+
+    def __init__(
+        self,
+        field: FieldType,
+        activation: torch.nn.Module | None = None,
+        oversample: int = 1,
+        padding_mode: str = "replicate",
+    ) -> None:
+        super().__init__(field, field)
+        for _, rep in field.blocks:
+            if not isinstance(rep, Scalar | Regular):
+                hint = "an activation would break the others; leave them out of this layer"
+                raise FieldTypeError("scalar and regular fields", str(field), hint)
+        if not isinstance(oversample, int) or isinstance(oversample, bool) or oversample < 1:
+            raise ScaleGroupError("oversample, an integer >= 1", repr(oversample), "2 is usually enough")
+        self.activation = torch.nn.SiLU() if activation is None else activation
+        self.oversample = oversample
+        self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
+        if oversample > 1:
+            self._first = keep_interpolation(self, "up", oversample, 0)
+            down = interpolation_taps(oversample, 0.5 * ((oversample - 1) % 2))
+            self.register_constant("down", down.values.copy())
+            self._down_first = down.first
+
+    @property
+    def declared_error(self) -> float:
+        """Zero: at the sample points an activation is exact."""
+        return 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, field.size, *space)` to the same."""
+        x = self.check(x)
+        if self.oversample == 1:
+            return self.activation(x)  # type: ignore[no-any-return]
+        q = self.oversample
+        up, down = [], []
+        for n in x.shape[2:]:
+            rows = AxisOperator(self.up, self._first, 1, n, n, self.padding_mode).matrix()
+            up.append(rows.transpose(0, 1).reshape(q * n, n))
+            start = (q - 1) // 2 + self._down_first
+            down.append(AxisOperator(self.down, start, q, q * n, n, self.padding_mode).matrix()[0])
+        return along_axes(self.activation(along_axes(x, up)), down)
+
+    def extra_repr(self) -> str:
+        """The type, and the oversampling if there is any."""
+        return f"{self.in_type}" + (f", oversample={self.oversample}" if self.oversample > 1 else "")

@@ -1,0 +1,151 @@
+"""Pooling in space, with windows that grow with the scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.kernels import declared_error
+from scalegroup.nn.grid import GridModule, along_axes
+from scalegroup.nn.module import group_of
+from scalegroup.symbolic import HermiteBasis
+
+
+class ScaleBlurPool(GridModule):
+    """Blurs each scale by a Gaussian proportional to it, and keeps every `stride`-th sample.
+
+    `y(s,x) = ∫ F(s,x+u) s^-d g(u/s) du` with a Gaussian g of standard deviation `sigma` and unit mass. A blur of fixed
+    width would not be equivariant; this one is, up to what aliases at the smallest scale.
+
+    Args:
+        field: type of the input and the output. Fields without scales are blurred as scale 1, and are then
+            translation-equivariant only.
+        stride: input samples per output sample, a number or one per axis. Default 2.
+        sigma: width at scale 1, in units of the output grid's spacing. Default 1.0.
+        support: half-width of the blur in its own widths. Default 4.5.
+        padding_mode: "zeros", "replicate", "reflect" or "circular". Default "replicate".
+
+    Shape:
+        `(batch, field.size, *space)` to `(batch, field.size, *ceil(space / stride))`; grids are centred.
+
+    Raises:
+        ScaleGroupError: for bad arguments.
+
+    Source: DESIGN.md section 5; Zhang 2019, "Making Convolutional Networks Shift-Invariant Again".
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=3).regular
+        >>> sg.nn.ScaleBlurPool(field)(torch.ones(1, 6, 9, 8)).shape
+        torch.Size([1, 6, 5, 4])
+    """
+
+    def __init__(
+        self,
+        field: FieldType,
+        stride: int | Sequence[int] = 2,
+        sigma: float = 1.0,
+        support: float = 4.5,
+        padding_mode: str = "replicate",
+    ) -> None:
+        super().__init__(
+            field,
+            field,
+            HermiteBasis(0, group_of(field).dim),
+            sigma=sigma,
+            support=support,
+            stride=stride,
+            padding="same",
+            padding_mode=padding_mode,
+        )
+        self.build()
+
+    @property
+    def declared_error(self) -> float:
+        """Truncation and aliasing of the blurs on the band |w| ≤ π/2, for the two worst scales."""
+        return declared_error(self.taps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
+        x = self.check(x)
+        mass = float(self.basis.means[0])
+        space = tuple(x.shape[2:])
+        matrices = [[axis.matrix()[0] / mass for axis in axes] for axes in self.axes(space, self.coarse_size(space))]
+        parts = []
+        for part in self.split(x, self.in_type):
+            pooled = [along_axes(part[:, :, s], matrices[s]) for s in range(part.shape[2])]
+            parts.append(torch.stack(pooled, dim=2))
+        return self.join(parts)
+
+    def extra_repr(self) -> str:
+        """The type and the blur."""
+        return f"{self.in_type}, stride={self.stride}, sigma={self.sigma:g}"
+
+
+class ScaleMaxPool(ScaleBlurPool):
+    """The maximum over a cube that grows with the scale, then a blur that grows with it and a stride.
+
+    The half-width of the cube at scale s is `radius * s` samples, rounded; the rounding is the error of this layer,
+    and it falls as the cubes grow.
+
+    Args:
+        field: type of the input and the output.
+        radius: half-width of the cube at scale 1, in input samples. Default 1.0.
+        stride, sigma, support, padding_mode: as in `ScaleBlurPool`; samples outside never win the maximum.
+
+    Shape:
+        `(batch, field.size, *space)` to `(batch, field.size, *ceil(space / stride))`.
+
+    Raises:
+        ScaleGroupError: for bad arguments.
+
+    Source: DESIGN.md section 5.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, base=2, num_scales=3).regular
+        >>> sg.nn.ScaleMaxPool(field)(torch.ones(1, 6, 9, 8)).shape
+        torch.Size([1, 6, 5, 4])
+    """
+
+    def __init__(
+        self,
+        field: FieldType,
+        radius: float = 1.0,
+        stride: int | Sequence[int] = 2,
+        sigma: float = 1.0,
+        support: float = 4.5,
+        padding_mode: str = "replicate",
+    ) -> None:
+        super().__init__(field, stride, sigma, support, padding_mode)
+        if isinstance(radius, bool) or not isinstance(radius, int | float) or not radius > 0:
+            raise ScaleGroupError("radius, a positive number of samples", repr(radius), "1.0 is a 3×3×3 cube")
+        self.radius = float(radius)
+
+    @property
+    def declared_error(self) -> float:
+        """The blur's bound, and the largest relative error of a rounded cube."""
+        cubes = [abs(2 * round(self.radius * s) + 1 - 2 * self.radius * s) / (2 * self.radius * s) for s in self.scales]
+        return super().declared_error + max(cubes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
+        x = self.check(x)
+        max_pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
+        parts = []
+        for part in self.split(x, self.in_type):
+            pooled = []
+            for s in range(part.shape[2]):
+                half = round(self.radius * self.scales[self.active_scales()[s]])
+                pooled.append(max_pool(part[:, :, s], 2 * half + 1, stride=1, padding=half))
+            parts.append(torch.stack(pooled, dim=2))
+        return super().forward(self.join(parts))
+
+    def extra_repr(self) -> str:
+        """The type, the cube and the blur."""
+        return f"{super().extra_repr()}, radius={self.radius:g}"

@@ -1,0 +1,94 @@
+"""From all scales to one: projection of regular fields to scalar ones."""
+
+from __future__ import annotations
+
+from math import pi
+
+import torch
+from torch import Tensor
+
+from scalegroup.errors import FieldTypeError
+from scalegroup.fields import FieldType
+from scalegroup.nn.grid import choice
+from scalegroup.nn.module import EquivariantModule
+from scalegroup.representations import Regular
+
+MODES = ("max", "mean", "taper", "logsumexp", "attention")
+
+
+class ScalePool(EquivariantModule):
+    """Projects regular fields to scalar ones, over the scales of the truncated window.
+
+    Over all scales of the group a projection would be exactly equivariant. A computer holds a few; content that
+    enters or leaves the window changes the result, and that is the largest error of a scale-equivariant network
+    (`check_equivariance` reports it apart). What reduces it: a wider window at test time (`with_window`), admissible
+    kernels in front, training on random runs of scales (`UNet(train_scales=...)`), and the mode:
+
+    - "max": `max_s F(s,x)`,
+    - "mean": `mean_s F(s,x)`,
+    - "taper": the weighted mean with `w(s) ∝ sin²(π (i + 1/2) / num_scales)`: scales fade at both ends of the
+      window instead of being cut off,
+    - "logsumexp": `log mean_s exp F(s,x)`, between the mean and the maximum,
+    - "attention": `Σ_s softmax_s(Σ_c a_c F_c(s,x)) F(s,x)`, one learned vector a for all scales: the features
+      themselves say which scale is theirs.
+
+    Args:
+        field: the input, regular fields.
+        mode: one of the above. Default "max".
+
+    Shape:
+        `(batch, multiplicity * num_scales, *space)` to `(batch, multiplicity, *space)`.
+
+    Raises:
+        FieldTypeError: for fields that are not regular.
+
+    Source: max in Wimmer et al.; the window's error in DESIGN.md section 5.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=3).regular
+        >>> sg.nn.ScalePool(field, mode="attention")(torch.randn(1, 6, 5, 5)).shape
+        torch.Size([1, 2, 5, 5])
+    """
+
+    scorer: torch.nn.Parameter
+
+    def __init__(self, field: FieldType, mode: str = "max") -> None:
+        if isinstance(field, FieldType):
+            for _, rep in field.blocks:
+                if not isinstance(rep, Regular):
+                    hint = "scalar fields need no projection; leave them out"
+                    raise FieldTypeError("regular fields", str(field), hint)
+        super().__init__(field, field.num_fields * group_of(field).scalar if isinstance(field, FieldType) else field)
+        self.mode = choice(mode, MODES, "mode")
+        scorer = torch.nn.Parameter(torch.empty(field.num_fields)) if mode == "attention" else None
+        self.register_parameter("scorer", scorer)
+        if scorer is not None:
+            torch.nn.init.normal_(scorer, std=field.num_fields**-0.5)
+
+    @property
+    def declared_error(self) -> float:
+        """No bound: it depends on what lies at the ends of the window."""
+        return float("inf")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, multiplicity * num_scales, *space)` to `(batch, multiplicity, *space)`."""
+        parts = self.split(self.check(x), self.in_type)
+        fields = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # (batch, fields, scales, *space)
+        scales = fields.shape[2]
+        if self.mode == "max":
+            return fields.amax(dim=2)
+        if self.mode == "logsumexp":
+            return fields.logsumexp(dim=2) - torch.log(fields.new_tensor(float(scales)))
+        if self.mode == "attention":
+            scores = torch.einsum("c,bcs...->bs...", self.scorer.to(fields.dtype), fields)
+            return (fields * scores.softmax(dim=1).unsqueeze(1)).sum(dim=2)
+        if self.mode == "mean":
+            return fields.mean(dim=2)
+        taper = torch.sin(pi * (torch.arange(scales, device=x.device) + 0.5) / scales) ** 2
+        weights = (taper / taper.sum()).to(fields.dtype)
+        return torch.einsum("s,bcs...->bc...", weights, fields)
+
+    def extra_repr(self) -> str:
+        """Types and mode."""
+        return f"{super().extra_repr()}, mode={self.mode!r}"

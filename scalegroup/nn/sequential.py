@@ -1,0 +1,68 @@
+"""Layers in a row."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from scalegroup.errors import FieldTypeError
+from scalegroup.nn.module import EquivariantModule
+
+
+class Sequential(EquivariantModule):
+    """Applies layers one after the other; their types are checked when it is built.
+
+    Args:
+        *layers: equivariant modules; the `out_type` of each is the `in_type` of the next.
+
+    Shape:
+        As the first layer's input and the last one's output.
+
+    Raises:
+        FieldTypeError: if two neighbours do not fit, or there is no layer.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> group = sg.ScaleTranslationGroup(dim=2, num_scales=3)
+        >>> hidden = 2 * group.regular
+        >>> net = sg.nn.Sequential(sg.nn.GroupConv(1 * group.scalar, hidden), sg.nn.ScalePool(hidden))
+        >>> net(torch.randn(1, 1, 8, 8)).shape
+        torch.Size([1, 2, 8, 8])
+        >>> sg.nn.Sequential(sg.nn.ScalePool(hidden), sg.nn.BatchNorm(hidden))
+        Traceback (most recent call last):
+        ...
+        scalegroup.errors.FieldTypeError: expected 2*scalar as in_type of layer 1 (BatchNorm), ...
+    """
+
+    def __init__(self, *layers: EquivariantModule) -> None:
+        if not layers:
+            raise FieldTypeError("at least one layer", "none", "pass the layers as arguments")
+        for n, layer in enumerate(layers):
+            if not isinstance(layer, EquivariantModule):
+                hint = "wrap activations as nn.Pointwise(field, activation)"
+                raise FieldTypeError(f"an EquivariantModule as layer {n}", type(layer).__name__, hint)
+            before = layers[n - 1].out_type
+            if n and layer.in_type != before:
+                wanted, got = str(before), str(layer.in_type)
+                if got == wanted:  # then the windows differ
+                    wanted, got = repr(before), repr(layer.in_type)
+                hint = "use the out_type of the layer before it"
+                raise FieldTypeError(f"{wanted} as in_type of layer {n} ({type(layer).__name__})", got, hint)
+        super().__init__(layers[0].in_type, layers[-1].out_type)
+        for n, layer in enumerate(layers):
+            self.add_module(str(n), layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output of the last layer."""
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __getitem__(self, index: int) -> EquivariantModule:
+        return list(self.children())[index]  # type: ignore[return-value]
+
+    def extra_repr(self) -> str:
+        """Nothing: the layers show their types."""
+        return ""

@@ -1,0 +1,74 @@
+"""Finer grids by interpolation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from scalegroup.engine import AxisOperator
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, keep_interpolation
+from scalegroup.nn.module import EquivariantModule
+
+
+class Upsample(EquivariantModule):
+    """Puts a field on a finer grid, centred on the same volume, by windowed-sinc interpolation.
+
+    The interpolation reproduces |w| ≤ 2π/3 to 6e-5, so that it commutes with translations and dilations of what
+    the coarse grid can hold.
+
+    Args:
+        field: type of the input and the output.
+        factor: fine samples per coarse sample. Default 2.
+        padding_mode: "zeros", "replicate", "reflect" or "circular". Default "replicate".
+
+    Shape:
+        `(batch, field.size, *space)` to `(batch, field.size, *output_size)`; `output_size` is an argument of
+        `forward`, by default `factor * space`, or up to `factor - 1` samples less along each axis.
+
+    Raises:
+        ScaleGroupError: for an `output_size` that does not belong to the input's size.
+
+    Source: Kaiser's windowed sinc, see `kernels.interpolation_taps`.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=3).regular
+        >>> sg.nn.Upsample(field)(torch.ones(1, 6, 5, 4), output_size=(9, 8)).shape
+        torch.Size([1, 6, 9, 8])
+    """
+
+    def __init__(self, field: FieldType, factor: int = 2, padding_mode: str = "replicate") -> None:
+        super().__init__(field, field)
+        if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
+            raise ScaleGroupError("factor, an integer >= 1", repr(factor), "2 undoes a stride of 2")
+        self.factor = factor
+        self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
+        self._firsts = [keep_interpolation(self, f"up_{missing}", factor, missing) for missing in range(factor)]
+
+    @property
+    def declared_error(self) -> float:
+        """Error of the interpolation on the band, twice because two grids are compared, for each axis."""
+        return 2 * self.in_type.group.dim * 6e-5
+
+    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """`(batch, field.size, *space)` to `(batch, field.size, *output_size)`."""
+        x = self.check(x)
+        space = tuple(x.shape[2:])
+        sizes = tuple(n * self.factor for n in space) if output_size is None else tuple(output_size)
+        if len(sizes) != len(space) or any(-(-m // self.factor) != n for m, n in zip(sizes, space, strict=True)):
+            hint = f"each axis: {self.factor} times the input's, or up to {self.factor - 1} less"
+            raise ScaleGroupError(f"an output_size that belongs to {space}", sizes, hint)
+        matrices = []
+        for n, m in zip(space, sizes, strict=True):
+            missing = n * self.factor - m
+            taps = getattr(self, f"up_{missing}")
+            rows = AxisOperator(taps, self._firsts[missing], 1, n, n, self.padding_mode).matrix()
+            matrices.append(rows.transpose(0, 1).reshape(n * self.factor, n)[:m])
+        return along_axes(x, matrices)
+
+    def extra_repr(self) -> str:
+        """The type and the factor."""
+        return f"{self.in_type}, factor={self.factor}"
