@@ -5,7 +5,7 @@ from scalegroup.errors import FieldTypeError, MissingExtraError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import CompactGroup, Group, ScaleGroup, ScaleTranslationGroup
 from scalegroup.nn import with_window
-from scalegroup.symbolic import HermiteBasis, SymbolicBasis
+from scalegroup.symbolic import HermiteBasis
 
 __all__ = [
     "CompactGroup",
@@ -17,7 +17,6 @@ __all__ = [
     "ScaleGroup",
     "ScaleGroupError",
     "ScaleTranslationGroup",
-    "SymbolicBasis",
     "errors",
     "fields",
     "groups",

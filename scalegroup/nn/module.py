@@ -173,7 +173,7 @@ class EquivariantModule(torch.nn.Module):
         self.register_buffer(name, torch.tensor(value), persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> EquivariantModule:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in self._constants.items():
             setattr(self, name, torch.tensor(value, device=getattr(self, name).device))
         return self

@@ -10,7 +10,7 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
 from scalegroup.nn.grid import choice
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, group_of
 from scalegroup.representations import Regular
 
 MODES = ("max", "mean", "taper", "logsumexp", "attention")
