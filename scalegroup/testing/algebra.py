@@ -50,9 +50,9 @@ class _ValueContract:
 
     def run(self) -> None:
         """Run all tests of the contract, outside pytest; the first that fails raises `AssertionError`."""
-        for name in dir(self):
-            if name.startswith("test_"):
-                getattr(self, name)()
+        names = {name: None for cls in reversed(type(self).__mro__) for name in vars(cls)}  # as written
+        for name in filter(lambda name: name.startswith("test_"), names):
+            getattr(self, name)()
 
 
 class GroupContract(_ValueContract, ABC):
@@ -148,9 +148,7 @@ class RepresentationContract(_ValueContract, ABC):
     def test_identity_is_the_identity_matrix(self) -> None:
         rho = self.make_representation()
         matrix = rho(rho.group.identity)
-        _require(
-            "rho(e) == 1", matrix.shape == (rho.size,) * 2 and np.allclose(matrix, np.eye(rho.size)), rho
-        )
+        _require("rho(e) == 1", matrix.shape == (rho.size,) * 2 and np.allclose(matrix, np.eye(rho.size)), rho)
         _require("overlap(e) is everything", rho.overlap(rho.group.identity).all(), rho)
 
     def test_homomorphism(self) -> None:
@@ -159,9 +157,7 @@ class RepresentationContract(_ValueContract, ABC):
             g, h = rho.group.sample(rng), rho.group.sample(rng)
             rows = rho.overlap(g)
             product, matrix = rho(g) @ rho(h), rho(g @ h)
-            _require(
-                "matrices are finite float64", matrix.dtype == np.float64 and np.isfinite(matrix).all(), g, h
-            )
+            _require("matrices are finite float64", matrix.dtype == np.float64 and np.isfinite(matrix).all(), g, h)
             _require("rho(g) rho(h) == rho(g @ h)", np.allclose(product[rows], matrix[rows]), rho, g, h)
 
     def test_the_scale_is_the_fastest_index(self) -> None:
