@@ -1,0 +1,45 @@
+"""The testing kit: how equivariant is a module, and contracts that new groups, bases and layers keep.
+
+Nothing in scalegroup needs this package; it is for your tests and your experiments. `scalegroup.testing.strategies`
+needs the package hypothesis and is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from scalegroup.errors import missing_extra
+from scalegroup.testing.algebra import GroupContract, RepresentationContract, check_group, check_representation
+from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
+from scalegroup.testing.inputs import AnalyticField, Blobs, Waves, centred
+from scalegroup.testing.sampling import circular
+
+if TYPE_CHECKING:
+    from scalegroup.testing import strategies
+
+__all__ = [
+    "AnalyticField",
+    "Blobs",
+    "EquivarianceErrors",
+    "GroupContract",
+    "RepresentationContract",
+    "Waves",
+    "centred",
+    "check_group",
+    "check_representation",
+    "circular",
+    "equivariance_error",
+    "strategies",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "strategies":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return importlib.import_module(f"{__name__}.strategies")
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise missing_extra("hypothesis", "test") from error
