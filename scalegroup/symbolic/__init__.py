@@ -1,8 +1,18 @@
-"""Kernel bases: exact in SymPy, compiled to float64 tables, evaluated with numpy alone."""
+"""Kernel bases: exact in SymPy, compiled to float64 tables or numpy code, with proofs of their laws."""
 
 from __future__ import annotations
 
 from scalegroup.symbolic.basis import Basis
 from scalegroup.symbolic.hermite import HermiteBasis, hermite_function
+from scalegroup.symbolic.proofs import Proof, prove_rotation_closure, prove_scale_law
+from scalegroup.symbolic.symbolic_basis import SymbolicBasis
 
-__all__ = ["Basis", "HermiteBasis", "hermite_function"]
+__all__ = [
+    "Basis",
+    "HermiteBasis",
+    "Proof",
+    "SymbolicBasis",
+    "hermite_function",
+    "prove_rotation_closure",
+    "prove_scale_law",
+]

@@ -133,9 +133,7 @@ class HermiteBasis(Basis):
 
     def __post_init__(self) -> None:
         if not _is_count(self.dim) or self.dim < 1:
-            raise ScaleGroupError(
-                "dim to be an integer ≥ 1", repr(self.dim), "give the number of spatial axes"
-            )
+            raise ScaleGroupError("dim to be an integer ≥ 1", repr(self.dim), "give the number of spatial axes")
         orders = self.order if isinstance(self.order, (tuple, list)) else (self.order,) * self.dim
         if len(orders) != self.dim or not all(_is_count(order) for order in orders):
             raise ScaleGroupError(
@@ -191,9 +189,7 @@ class HermiteBasis(Basis):
         norms = hermite_table(self.num_functions - 1).norms
         gauss = np.sqrt(2 * np.pi) * np.exp(-0.5 * frequency**2)
         # (1j)**n is rounded by numpy; the four exact powers keep even functions real and odd ones imaginary
-        powers = [
-            (1, 1j, -1, -1j)[n % 4] * norms[n] * frequency**n * gauss for n in range(self.num_functions)
-        ]
+        powers = [(1, 1j, -1, -1j)[n % 4] * norms[n] * frequency**n * gauss for n in range(self.num_functions)]
         return np.array(powers, dtype=np.complex128)
 
 
