@@ -197,24 +197,23 @@ class _Convolution(GridModule):
             self.freeze()
 
     def extra_repr(self) -> str:
-        """Types, then all that differs from the defaults of DESIGN.md's rules, in the order of the arguments."""
-        parts = [
-            super().extra_repr(),
-            f"basis={self.basis}",
-            f"sigma={self.sigma:g}",
-            f"support={self.support:g}",
-        ]
-        if set(self.stride) != {1}:
-            parts.append(f"stride={self.stride}")
-        if self.scale_extent > 1:
-            parts += [f"scale_extent={self.scale_extent}", f"scale_padding={self.scale_padding!r}"]
-        if self.padding != "same":
-            parts.append(f"padding={self.padding!r}")
-        if self.padding_mode != "zeros":
-            parts.append(f"padding_mode={self.padding_mode!r}")
-        if self.admissible:
-            parts.append("admissible=True")
-        return ", ".join([*parts, f"bias={self.bias is not None}"])
+        """Types, basis and width, then what differs from the defaults, in the order of the arguments."""
+        orders = getattr(self.basis, "order", None)
+        named = orders is not None and self.basis == HermiteBasis(orders, self.basis.dim)
+        parts = [super().extra_repr(), f"order={orders}" if named else f"basis={self.basis}", f"sigma={self.sigma:g}"]
+        defaults = {
+            "support": 4.5,
+            "stride": (1,) * self.basis.dim,
+            "scale_extent": 1,
+            "scale_padding": "zeros",
+            "padding": "same",
+            "padding_mode": "zeros",
+            "admissible": False,
+            "method": "auto",
+            "frozen": False,
+        }
+        parts += [f"{k}={getattr(self, k)!r}" for k, default in defaults.items() if getattr(self, k) != default]
+        return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
 
 
 class GroupConv(_Convolution):
@@ -263,7 +262,7 @@ class GroupConv(_Convolution):
         >>> lift(torch.randn(1, 1, 9, 8, 7)).shape
         torch.Size([1, 8, 9, 8, 7])
         >>> lift
-        GroupConv(1*scalar -> 2*regular, basis=HermiteBasis(order=2, dim=3), sigma=1, support=4.5, bias=True)
+        GroupConv(1*scalar -> 2*regular, order=2, sigma=1)
     """
 
     def forward(self, x: Tensor) -> Tensor:

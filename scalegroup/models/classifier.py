@@ -1,0 +1,101 @@
+"""A scale-invariant classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalegroup import nn
+from scalegroup.errors import ScaleGroupError
+from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.models.blocks import Recipe
+
+
+class Classifier(torch.nn.Module):
+    """Convolutions over scale and space, a projection over the scales, the maximum over space, and a linear layer.
+
+    The mean over space would grow with the object; the maximum does not, so the scores are invariant up to the
+    truncated window.
+
+    Args:
+        spatial_dims: number of spatial axes, 1 to 3. Default 3.
+        in_channels: input channels. Default 1.
+        num_classes: number of scores. Default 2.
+        channels: fields of each block. Default (8, 16, 32).
+        strides: stride of each block, a number or one per axis. Default (1, 2, 2).
+        act, norm, dropout, bias: as in `UNet`.
+        order, sigma, support, base, num_scales, scale_extent, scale_padding, padding_mode, method: as in `UNet`.
+        scale_pool: mode of `nn.ScalePool`. Default "max".
+        admissible: zero-mean kernels in all convolutions. Default False.
+
+    Shape:
+        `(batch, in_channels, *space)` to `(batch, num_classes)`.
+
+    Raises:
+        ScaleGroupError: for bad arguments.
+
+    Source: the networks of Sosnovik et al. 2019, section 5, with kernels and strides by DESIGN.md section 5.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> net = sg.models.Classifier(spatial_dims=2, num_classes=10, channels=(4, 8), strides=(1, 2))
+        >>> net(torch.randn(3, 1, 28, 28)).shape
+        torch.Size([3, 10])
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 3,
+        in_channels: int = 1,
+        num_classes: int = 2,
+        channels: Sequence[int] = (8, 16, 32),
+        strides: Sequence[int | Sequence[int]] = (1, 2, 2),
+        act: Any = "silu",
+        norm: Any = "batch",
+        dropout: Any = 0.0,
+        bias: bool = True,
+        *,
+        order: int | Sequence[int] = 2,
+        sigma: float = 1.0,
+        support: float = 4.5,
+        base: float = 2**0.5,
+        num_scales: int = 4,
+        scale_extent: int = 1,
+        scale_padding: str = "zeros",
+        scale_pool: str = "max",
+        admissible: bool = False,
+        padding_mode: str = "zeros",
+        method: str = "auto",
+    ) -> None:
+        super().__init__()
+        if not channels or len(strides) != len(channels):
+            hint = "give one stride for each block"
+            raise ScaleGroupError("channels and strides of equal length", (tuple(channels), tuple(strides)), hint)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales)
+        conv = {
+            "order": order,
+            "sigma": sigma,
+            "support": support,
+            "scale_extent": scale_extent,
+            "scale_padding": scale_padding,
+            "padding_mode": padding_mode,
+            "bias": bias,
+            "admissible": admissible,
+            "method": method,
+        }
+        recipe = Recipe(act, norm, dropout, conv=conv)
+        type_ = in_channels * group.scalar
+        blocks: list[nn.EquivariantModule] = []
+        for count, stride in zip(channels, strides, strict=True):
+            block = recipe.unit(type_, count * group.regular, stride)
+            type_ = block.out_type
+            blocks.append(block)
+        self.features = nn.Sequential(*blocks, nn.ScalePool(type_, scale_pool))
+        self.head = torch.nn.Linear(channels[-1], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, in_channels, *space)` to `(batch, num_classes)`."""
+        return self.head(self.features(x).flatten(2).amax(dim=2))  # type: ignore[no-any-return]

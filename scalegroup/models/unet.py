@@ -1,0 +1,233 @@
+"""The scale-equivariant U-Net, with MONAI's arguments."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalegroup import nn
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.models.blocks import Recipe, ResidualUnit
+from scalegroup.nn.module import group_of
+
+ADMISSIBLE = (False, "lifting", "encoder")
+
+
+class UNet(nn.EquivariantModule):
+    """A U-Net whose features live on scales and space: rescale the scan, and the segmentation is rescaled.
+
+    The first layer lifts the scan to `num_scales` scales; encoder, decoder and skip connections are
+    group-equivariant; the projection over the scales (`nn.ScalePool`) comes last. Arguments up to `adn_ordering`
+    are those of `monai.networks.nets.UNet`, so a MONAI script runs with one import changed; in place of kernel
+    sizes stand `order` and `sigma`. Weights do not depend on the window of scales: `sg.with_window(unet, 6)`.
+
+    Args:
+        spatial_dims: number of spatial axes, 1 to 3. Default 3.
+        in_channels: input channels (modalities). Default 1.
+        out_channels: output channels (classes). Default 2.
+        channels: fields at each level, finest first. Default (8, 16, 32).
+        strides: stride between the levels, one less than levels; numbers or one per axis. Default (2, 2).
+        kernel_size, up_kernel_size: not used; `order`, `sigma` and `support` set the kernels.
+        num_res_units: convolutions in each residual unit; 0 for plain convolutions. Default 0.
+        act: "silu" (default), or another name, class, or (name, options).
+        norm: "batch" (default), "instance", "group", None, or (name, options).
+        dropout: probability that a field is dropped in training. Default 0.
+        bias: biases in the convolutions. Default True.
+        adn_ordering: order of activation, dropout and norm. Default "NDA".
+        order: largest Hermite degree of the kernels. Default 2.
+        sigma: width of the kernels at scale 1 in units of each layer's coarse grid. Default 1.0.
+        support: half-width of the kernels in widths. Default 4.5.
+        base: ratio of neighbouring scales. Default √2.
+        num_scales: number of scales. Default 4.
+        scale_extent: neighbouring scales that a convolution mixes. Default 1.
+        scale_padding: what lies above the window for `scale_extent > 1`: "zeros" or "replicate". Default "zeros".
+        scale_pool: mode of `nn.ScalePool`, or None to return the regular field before the projection. Default "mean".
+        train_scales: in training use a random run of so many neighbouring scales in each step, in eval mode all of
+            them: cheaper, and the projection meets every shift of the window. Default None: always all.
+        admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
+        oversample: factor of the finer grid on which activations act. Default 1.
+        padding_mode: "zeros" (default), "replicate", "reflect" or "circular".
+        method: how the engine executes convolutions. Default "auto".
+
+    Shape:
+        `(batch, in_channels, *space)` of any size to `(batch, out_channels, *space)`, or
+        `(batch, out_channels * num_scales, *space)` with `scale_pool=None`.
+
+    Raises:
+        ScaleGroupError: (a ValueError) for bad arguments.
+
+    Source: Wimmer et al., "Scale-Equivariant Deep Learning for 3D Data", by the accuracy rules of DESIGN.md section 5;
+        Ronneberger et al. 2015.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> unet = sg.models.UNet(spatial_dims=2, in_channels=1, out_channels=2, channels=(2, 4), strides=(2,))
+        >>> unet(torch.randn(1, 1, 15, 16)).shape
+        torch.Size([1, 2, 15, 16])
+        >>> print(unet.summary())
+        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), 4 scales of base 1.414 | 152 weights)
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int = 3,
+        in_channels: int = 1,
+        out_channels: int = 2,
+        channels: Sequence[int] = (8, 16, 32),
+        strides: Sequence[int | Sequence[int]] = (2, 2),
+        kernel_size: Any = None,
+        up_kernel_size: Any = None,
+        num_res_units: int = 0,
+        act: Any = "silu",
+        norm: Any = "batch",
+        dropout: Any = 0.0,
+        bias: bool = True,
+        adn_ordering: str = "NDA",
+        *,
+        order: int | Sequence[int] = 2,
+        sigma: float = 1.0,
+        support: float = 4.5,
+        base: float = 2**0.5,
+        num_scales: int = 4,
+        scale_extent: int = 1,
+        scale_padding: str = "zeros",
+        scale_pool: str | None = "mean",
+        train_scales: int | None = None,
+        admissible: bool | str = False,
+        oversample: int = 1,
+        padding_mode: str = "zeros",
+        method: str = "auto",
+    ) -> None:
+        if kernel_size is not None or up_kernel_size is not None:
+            name = "kernel_size" if kernel_size is not None else "up_kernel_size"
+            hint = f"replace {name} by order and sigma: kernels reach support * sigma at every scale"
+            raise ScaleGroupError("order, sigma and support", f"{name}={kernel_size or up_kernel_size}", hint)
+        channels, strides = _levels(channels, strides)
+        if scale_padding == "valid":
+            hint = "skip connections need one window; use 'zeros' or 'replicate'"
+            raise ScaleGroupError("scale_padding out of ('zeros', 'replicate')", repr(scale_padding), hint)
+        if admissible is True:
+            admissible = "encoder"
+        if admissible not in ADMISSIBLE:
+            hint = "True means 'encoder'"
+            raise ScaleGroupError(f"admissible out of {ADMISSIBLE}", repr(admissible), hint)
+        if not isinstance(num_res_units, int) or num_res_units < 0:
+            raise ScaleGroupError("num_res_units, an integer >= 0", repr(num_res_units), "0 has no residual units")
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales)
+        if train_scales is not None and not (isinstance(train_scales, int) and 1 <= train_scales <= num_scales):
+            hint = "None trains on all scales"
+            raise ScaleGroupError(f"train_scales from 1 to {num_scales}", repr(train_scales), hint)
+        image, logits = in_channels * group.scalar, out_channels * group.regular
+        super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
+        self.channels, self.strides = channels, strides
+        self.train_scales = train_scales
+        conv = {
+            "order": order,
+            "sigma": sigma,
+            "support": support,
+            "scale_extent": scale_extent,
+            "scale_padding": scale_padding,
+            "padding_mode": padding_mode,
+            "bias": bias,
+            "method": method,
+        }
+        self._recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
+        self._units = num_res_units
+        self._admissible = admissible
+        fields = [c * group.regular for c in channels]
+        self.levels = self._level(image, logits, fields, list(strides), is_top=True)
+        self.projection = nn.ScalePool(logits, scale_pool) if scale_pool is not None else None
+
+    def _level(
+        self, in_type: FieldType, out_type: FieldType, fields: list[FieldType], strides: list[Any], is_top: bool
+    ) -> _Level:
+        own, *below = fields
+        if len(below) > 1:
+            inner: nn.EquivariantModule = self._level(own, own, below, strides[1:], is_top=False)
+        else:
+            inner = self._down(own, below[0], 1, is_top=False)
+        merged = (own.num_fields + inner.out_type.num_fields) * group_of(own).regular
+        down = self._down(in_type, own, strides[0], is_top)
+        up, refine = self._up(merged, out_type, strides[0], is_top)
+        return _Level(down, inner, up, refine)
+
+    def _down(self, in_type: FieldType, out_type: FieldType, stride: Any, is_top: bool) -> nn.EquivariantModule:
+        admissible = self._admissible == "encoder" or (self._admissible == "lifting" and is_top)
+        if self._units > 0:
+            return ResidualUnit(self._recipe, in_type, out_type, stride, self._units, admissible=admissible)
+        return self._recipe.unit(in_type, out_type, stride, admissible=admissible)
+
+    def _up(
+        self, in_type: FieldType, out_type: FieldType, stride: Any, is_top: bool
+    ) -> tuple[nn.GroupConvTranspose, nn.Sequential | None]:
+        conv = nn.GroupConvTranspose(in_type, out_type, stride=stride, **self._recipe.conv)
+        layers: list[nn.EquivariantModule] = []
+        if not is_top or self._units > 0:
+            layers += self._recipe.adn(out_type)
+        if self._units > 0:
+            layers.append(ResidualUnit(self._recipe, out_type, out_type, subunits=1, last_conv_only=is_top))
+        return conv, nn.Sequential(*layers) if layers else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, in_channels, *space)` to `(batch, out_channels, *space)`."""
+        if not self.training or self.train_scales is None:
+            return self._run_all(x)
+        window = group_of(self.in_type).num_scales
+        count = min(self.train_scales, window)
+        start = int(torch.randint(window - count + 1, ()))
+        with nn.run_of_scales(self, start, count):
+            return self._run_all(x)
+
+    def _run_all(self, x: Tensor) -> Tensor:
+        y: Tensor = self.levels(self.check(x))
+        return y if self.projection is None else self.projection(y)
+
+    def summary(self) -> str:
+        """One line: types, levels, scales, and the number of weights."""
+        group = group_of(self.in_type)
+        weights = sum(p.numel() for p in self.parameters())
+        text = f"{self.in_type} -> {self.out_type}, channels={self.channels}, strides={self.strides}"
+        return f"UNet({text}, {group.num_scales} scales of base {group.base:.4g} | {weights:,} weights)"
+
+    def extra_repr(self) -> str:
+        """The summary's content."""
+        return self.summary().removeprefix("UNet(").removesuffix(")")
+
+
+class _Level(nn.EquivariantModule):
+    """Down, the levels below, and up again to the size of the input, with a skip connection."""
+
+    def __init__(
+        self,
+        down: nn.EquivariantModule,
+        inner: nn.EquivariantModule,
+        up: nn.GroupConvTranspose,
+        refine: nn.Sequential | None,
+    ) -> None:
+        super().__init__(down.in_type, up.out_type)
+        self.down, self.inner, self.up, self.refine = down, inner, up, refine
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`."""
+        skip = self.down(x)
+        y: Tensor = self.up(torch.cat([skip, self.inner(skip)], dim=1), output_size=x.shape[2:])
+        return y if self.refine is None else self.refine(y)
+
+
+def _levels(channels: Sequence[int], strides: Sequence[Any]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    if len(channels) < 2:
+        raise ScaleGroupError("the length of channels to be no less than 2", tuple(channels), "add a level")
+    surplus = len(strides) - (len(channels) - 1)
+    if surplus < 0:
+        hint = "give one stride for each step between levels"
+        raise ScaleGroupError(f"the length of strides to equal {len(channels) - 1}", tuple(strides), hint)
+    if surplus > 0:
+        message = f"{len(strides)} strides for {len(channels)} levels: the last {surplus} will not be used"
+        warnings.warn(message, stacklevel=3)
+    return tuple(channels), tuple(strides[: len(channels) - 1])
