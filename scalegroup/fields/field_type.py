@@ -101,9 +101,7 @@ class FieldType(Value):
     def __add__(self, other: FieldType | Representation) -> FieldType:
         summand = 1 * other if isinstance(other, Representation) else other
         if not isinstance(summand, FieldType):
-            raise FieldTypeError(
-                "a field type or a representation to add", repr(other), "such as 4 * group.scalar"
-            )
+            raise FieldTypeError("a field type or a representation to add", repr(other), "such as 4 * group.scalar")
         if summand.group != self.group:
             raise FieldTypeError(
                 f"a field type of {self.group!r}",
@@ -140,9 +138,7 @@ def _checked_block(group: Group, block: Any) -> Block:
 
 def _checked_multiplicity(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise FieldTypeError(
-            "a multiplicity, an integer >= 1", repr(value), "an example is 16 * group.regular"
-        )
+        raise FieldTypeError("a multiplicity, an integer >= 1", repr(value), "an example is 16 * group.regular")
     return int(value)
 
 

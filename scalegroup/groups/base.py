@@ -55,9 +55,7 @@ class Element(Value):
         return self.group.transform(self.value, array)
 
     def _wrap(self, value: Any) -> Self:
-        return type(self)(
-            self.group, as_like(self.group.unit(), value, "multiply and invert keep the form of unit()")
-        )
+        return type(self)(self.group, as_like(self.group.unit(), value, "multiply and invert keep the form of unit()"))
 
     def __repr__(self) -> str:
         return f"{self.group!r}.element({self.value!r})"
@@ -116,9 +114,7 @@ class Group(Value, ABC):
         """
         checked = as_like(self.unit(), value, f"see {type(self).__name__}.unit() for the form of a value")
         if not self.contains(checked):
-            raise ScaleGroupError(
-                f"the value of an element of {self!r}", checked, "it has the form but is not in it"
-            )
+            raise ScaleGroupError(f"the value of an element of {self!r}", checked, "it has the form but is not in it")
         return self.element_type(self, checked)
 
     def sample(self, rng: np.random.Generator) -> Element:
@@ -129,9 +125,7 @@ class Group(Value, ABC):
         """Return `element` if it belongs to this group, or raise."""
         if not isinstance(element, Element) or element.group != self:
             received = element.group if isinstance(element, Element) else repr(element)
-            raise ScaleGroupError(
-                f"an element of {self!r}", received, "build it with this group's element(...)"
-            )
+            raise ScaleGroupError(f"an element of {self!r}", received, "build it with this group's element(...)")
         return element
 
     def representation(self, name: str, *args: Any, **options: Any) -> Any:

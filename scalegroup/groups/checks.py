@@ -11,9 +11,7 @@ from typing import Any
 from scalegroup.errors import ScaleGroupError
 
 
-def as_integer(
-    value: object, expected: str, hint: str, minimum: int | None = None, maximum: int | None = None
-) -> int:
+def as_integer(value: object, expected: str, hint: str, minimum: int | None = None, maximum: int | None = None) -> int:
     """Return `value` as an int in ``[minimum, maximum]``, or raise; bools and floats are no integers.
 
     Example:

@@ -86,9 +86,7 @@ class CompactGroup(Group):
             return cls.trivial(dim)
         if key not in _GENERATORS:
             known = ", ".join(("trivial", *_GENERATORS))
-            raise ScaleGroupError(
-                f"the name of a compact group ({known})", repr(name), "or give a CompactGroup"
-            )
+            raise ScaleGroupError(f"the name of a compact group ({known})", repr(name), "or give a CompactGroup")
         return cls(_GENERATORS[key])
 
     @classmethod
@@ -180,9 +178,7 @@ class CompactGroup(Group):
         expected = f"an irreducible representation of {self!r}: {', '.join(self.irreps)}"
         if isinstance(name_or_index, str):
             raise ScaleGroupError(expected, repr(name_or_index), "use one of these names, or its index")
-        return self.irreps[
-            as_integer(name_or_index, expected, "or an index", minimum=0, maximum=len(self.irreps) - 1)
-        ]
+        return self.irreps[as_integer(name_or_index, expected, "or an index", minimum=0, maximum=len(self.irreps) - 1)]
 
     def irrep_matrices(self, name_or_index: str | int) -> NDArray[np.float64]:
         """The matrices of an irreducible representation for all `elements`: ``(order, size, size)``."""

@@ -26,9 +26,7 @@ def register_representation(name: str, build: Callable[..., Any]) -> None:
         build: called with the group first, then the arguments in the parentheses after the name.
     """
     if not name.isidentifier():
-        raise ScaleGroupError(
-            "a Python identifier as name", repr(name), "use letters, digits and underscores"
-        )
+        raise ScaleGroupError("a Python identifier as name", repr(name), "use letters, digits and underscores")
     _representations[name] = build
 
 
@@ -57,7 +55,5 @@ def register_field_type(build: Callable[..., Any]) -> None:
 def build_field_type(group: Any, blocks: tuple[tuple[Any, Any], ...]) -> Any:
     """The field type with these blocks (multiplicity, representation)."""
     if not _field_type:
-        raise ScaleGroupError(
-            "field types to be loaded", "representations alone", "import scalegroup.fields first"
-        )
+        raise ScaleGroupError("field types to be loaded", "representations alone", "import scalegroup.fields first")
     return _field_type[0](group, blocks)

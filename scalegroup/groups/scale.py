@@ -38,9 +38,7 @@ class ScaleElement(Element):
     def scale(self) -> float:
         """The factor."""
         group = self.group
-        return float(
-            self.value if not isinstance(group, ScaleGroup) or group.base is None else group.base**self.value
-        )
+        return float(self.value if not isinstance(group, ScaleGroup) or group.base is None else group.base**self.value)
 
 
 @final
@@ -97,9 +95,7 @@ class ScaleGroup(Group):
             ScaleGroupError: if the factor is not a power of the base.
         """
         if self.base is None:
-            return ScaleElement(
-                self, as_finite(scale, "a scale factor > 0", "1.0 is the identity", positive=True)
-            )
+            return ScaleElement(self, as_finite(scale, "a scale factor > 0", "1.0 is the identity", positive=True))
         return ScaleElement(self, exponent_of(scale, self.base))
 
     def haar_weight(self, g: ScaleElement) -> float:

@@ -34,9 +34,7 @@ class Value:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in self.__dict__:
-            raise AttributeError(
-                f"{type(self).__name__} is immutable: {name!r} cannot be changed; build a new one."
-            )
+            raise AttributeError(f"{type(self).__name__} is immutable: {name!r} cannot be changed; build a new one.")
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:

@@ -44,9 +44,7 @@ class Scalar(Representation):
         return "scalar"
 
     def __repr__(self) -> str:
-        return (
-            super().__repr__() if isinstance(self.group, ScaleTranslationGroup) else f"Scalar({self.group!r})"
-        )
+        return super().__repr__() if isinstance(self.group, ScaleTranslationGroup) else f"Scalar({self.group!r})"
 
 
 @final
@@ -149,9 +147,7 @@ class Irrep(Representation):
         self.group = checked
         self.name = checked.rotations.irrep_name(name)
         hint = "give None to let it live on every scale"
-        self.weight = (
-            None if weight is None else as_finite(weight, "a weight, a finite number, or None", hint)
-        )
+        self.weight = None if weight is None else as_finite(weight, "a weight, a finite number, or None", hint)
         self.num_scales = checked.num_scales if weight is None else 1
         self.components = checked.rotations.irrep_matrices(self.name).shape[-1]
         self.size = self.components * self.num_scales
@@ -168,11 +164,7 @@ class Irrep(Representation):
         return np.tile(shift_overlap(self.num_scales, self.group.own(g).exponent), self.components)
 
     def __str__(self) -> str:
-        return (
-            f"irrep({self.name!r})"
-            if self.weight is None
-            else f"irrep({self.name!r}, weight={self.weight!r})"
-        )
+        return f"irrep({self.name!r})" if self.weight is None else f"irrep({self.name!r}, weight={self.weight!r})"
 
 
 register_representation("scalar", Scalar)

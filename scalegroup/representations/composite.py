@@ -112,15 +112,11 @@ class TensorProduct(Representation):
 
 def _common_group(parts: tuple[Representation, ...]) -> Group:
     if not parts or not all(isinstance(part, Representation) for part in parts):
-        raise FieldTypeError(
-            "representations, at least one", repr(parts), "give representations such as group.regular"
-        )
+        raise FieldTypeError("representations, at least one", repr(parts), "give representations such as group.regular")
     group = parts[0].group
     for part in parts[1:]:
         if part.group != group:
-            raise FieldTypeError(
-                f"representations of {group!r}", f"one of {part.group!r}", "use one group for all"
-            )
+            raise FieldTypeError(f"representations of {group!r}", f"one of {part.group!r}", "use one group for all")
     return group
 
 

@@ -73,9 +73,7 @@ def elements(group: Group, max_exponent: int = 4, max_translation: float = 8.0) 
     """
     steps = st.integers(0, 2 * max_exponent).map(lambda n: (n + 1) // 2 * (1 if n % 2 else -1))
     if isinstance(group, ScaleTranslationGroup):
-        shift = st.lists(
-            st.floats(-max_translation, max_translation, width=32), min_size=group.dim, max_size=group.dim
-        )
+        shift = st.lists(st.floats(-max_translation, max_translation, width=32), min_size=group.dim, max_size=group.dim)
         rotation = st.sampled_from(group.rotations.elements)
         return st.builds(lambda t, m, k: group.element(t, group.base**m, k), shift, steps, rotation)
     if isinstance(group, CompactGroup):
@@ -116,6 +114,4 @@ def field_types(
         max_blocks: the largest number of blocks.
     """
     block = st.tuples(st.integers(1, max_multiplicity), representations(group))
-    return st.lists(block, min_size=1, max_size=max_blocks).map(
-        lambda blocks: FieldType(group, tuple(blocks))
-    )
+    return st.lists(block, min_size=1, max_size=max_blocks).map(lambda blocks: FieldType(group, tuple(blocks)))

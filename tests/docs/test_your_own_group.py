@@ -46,8 +46,6 @@ def test_the_page_runs_and_prints_what_it_says(page_module: ModuleType) -> None:
     page_module.__dict__["TestSliceScaling"]().run()
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong"), [("4*density", "5*density"), ("return -a[0], -a[1]", "return a")]
-)
+@pytest.mark.parametrize(("right", "wrong"), [("4*density", "5*density"), ("return -a[0], -a[1]", "return a")])
 def test_an_error_on_the_page_is_noticed(right: str, wrong: str, page_module: ModuleType) -> None:
     assert run_page(PAGE.read_text().replace(right, wrong), page_module) > 0
