@@ -28,8 +28,7 @@ def product_error(taps: Sequence[Taps], products: Sequence[Sequence[int]] | None
     if products is None:
         return prod(1 + axis.predicted_error for axis in taps) - 1
     return max(
-        prod(1 + float(axis.error[f]) for axis, f in zip(taps, product, strict=True)) - 1
-        for product in products
+        prod(1 + float(axis.error[f]) for axis, f in zip(taps, product, strict=True)) - 1 for product in products
     )
 
 

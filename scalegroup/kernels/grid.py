@@ -122,9 +122,7 @@ def fold_index(index: npt.ArrayLike, n: int, mode: PaddingMode) -> npt.NDArray[n
     if mode == "reflect":
         folded = where % max(2 * n - 2, 1)
         return np.minimum(folded, (2 * n - 2) - folded)
-    raise ScaleGroupError(
-        f"padding_mode to be one of {get_args(PaddingMode)}", repr(mode), "choose one of them"
-    )
+    raise ScaleGroupError(f"padding_mode to be one of {get_args(PaddingMode)}", repr(mode), "choose one of them")
 
 
 def taps_matrix(

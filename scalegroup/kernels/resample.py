@@ -16,9 +16,7 @@ from scalegroup.symbolic.basis import Array
 RESAMPLING_BAND = 2 * pi / 3  # radians per coarse sample: with a halfwidth of 8 exact to 6e-5
 
 
-def interpolation_taps(
-    factor: int = 1, phase: float = 0.0, halfwidth: int = 8, band: float = RESAMPLING_BAND
-) -> Taps:
+def interpolation_taps(factor: int = 1, phase: float = 0.0, halfwidth: int = 8, band: float = RESAMPLING_BAND) -> Taps:
     """A low-pass for resampling by an integer factor: the taps on the fine grid for one coarse output point.
 
     `t(m) = sinc(u) kaiser(u / halfwidth) / factor` with `u = (m - phase) / factor`, divided by their sum

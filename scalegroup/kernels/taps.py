@@ -45,9 +45,7 @@ class Taps:
     method: str
 
     def __post_init__(self) -> None:
-        self.values.flags.writeable = self.error.flags.writeable = (
-            False  # the cache hands them out to everybody
-        )
+        self.values.flags.writeable = self.error.flags.writeable = False  # the cache hands them out to everybody
 
     @property
     def last(self) -> int:
