@@ -3,7 +3,6 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ESCNN := escnn==1.0.11
-export OMP_NUM_THREADS ?= 1
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,11 +11,13 @@ CORE_READY := .venv-core/.ready
 
 .PHONY: help demo test lint core clean
 
+test core: export OMP_NUM_THREADS = 1  # two test workers on two cores
+
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 demo: $(READY)  ## train and compare two U-Nets on made-up scans; pictures in ./demo/ (6 minutes)
-	OMP_NUM_THREADS= $(BIN)/scalegroup demo
+	$(BIN)/scalegroup demo
 
 test: $(READY)  ## all tests and doctests
 	$(BIN)/python -m pytest -n 2 -q

@@ -1,0 +1,97 @@
+"""The command line: `scalegroup fit`, `scalegroup test`, `scalegroup demo`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import auto_cli
+from rich.console import Console
+
+from scalegroup.data import load
+from scalegroup.data.rescale import Canvas
+from scalegroup.errors import ScaleGroupError
+from scalegroup.nn import with_window
+from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
+from scalegroup.training.demo import demo
+from scalegroup.training.evaluate import TEST_SCALES, dice_at_scales, summarise
+from scalegroup.training.module import Segmentation
+from scalegroup.training.report import ShowProgress, dice_rows, dice_table, progress_bar, write_csv
+from scalegroup.training.run import fit as run_fit
+
+
+def fit(
+    data: DataConfig,
+    model: ModelConfig | None = None,
+    trainer: TrainerConfig | None = None,
+    out: Path | None = None,
+    resume: bool = True,
+) -> None:
+    """Trains a segmentation network on a folder of labelled scans.
+
+    Args:
+        data: which scans.
+        model: which network.
+        trainer: how it is trained.
+        out: folder of the run; default runs/<data>-<model>.
+        resume: go on from the last epoch if the folder holds an interrupted run.
+    """
+    model, trainer = model or ModelConfig(), trainer or TrainerConfig()
+    out = out or Path("runs") / f"{data.name}-{model.name}"
+    console = Console()
+    with progress_bar() as bar:
+        best = run_fit(data, model, trainer, out, resume, [ShowProgress(bar, f"training {model.name}")])
+    console.print(f"best checkpoint: {best}\nnow test it: scalegroup test --ckpt {best}")
+
+
+def test(
+    ckpt: Path,
+    root: Path | None = None,
+    scales: tuple[float, ...] = TEST_SCALES,
+    canvas: Canvas = "proportional",
+    num_scales: int | None = None,
+    first: int = 0,
+    csv: Path | None = None,
+) -> None:
+    """Reports the hard Dice of each class on the run's test scans, rescaled by several factors.
+
+    Args:
+        ckpt: a checkpoint that `scalegroup fit` wrote.
+        root: where the data are now, if not where they were in training.
+        scales: factors by which the test scans are rescaled.
+        canvas: "proportional": the grid grows with the content; "fixed": it stays.
+        num_scales: scales of the network's window in this test; default as in training.
+        first: steps by which this window starts below (negative) or above that of training.
+        csv: file for one row per scale, scan and class; default test.csv beside the checkpoint.
+    """
+    module = Segmentation.load(ckpt)
+    data = DataConfig(**module.hparams["data"])
+    data.root = root or Path(data.root)
+    if num_scales is not None or first:
+        module.network = with_window(module.network, num_scales=num_scales, first=first)
+    scans = [load(case) for case in data.split().test]
+    with progress_bar() as bar:
+        task = bar.add_task("testing", total=len(scans) * len(scales), note="")
+        rows = dice_at_scales(module, scans, scales, canvas, lambda: bar.advance(task))
+    csv = csv or ckpt.with_name("test.csv")
+    write_csv(csv, dice_rows(rows))
+    console = Console()
+    console.print(dice_table(f"hard Dice on {len(scans)} test scans, rescaled", summarise(rows)))
+    console.print(f"every scan: {csv}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; a user's error is one line on standard error and the exit status 2."""
+    words = [_long_form(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    try:
+        auto_cli([fit, test, demo], args=words, as_positional=False)
+    except ScaleGroupError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"scalegroup: {error}", markup=False)
+        raise SystemExit(2) from error
+
+
+def _long_form(word: str) -> str:
+    """`--data hippocampus` and `--model plain` are short for `--data.name` and `--model.name`."""
+    option, equals, value = word.partition("=")
+    return f"{option}.name{equals}{value}" if option in ("--data", "--model") else word

@@ -1,0 +1,96 @@
+"""What a run is made of; the command line and configuration files have the same names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from scalegroup.data import Brats, Decathlon, Split
+from scalegroup.errors import ScaleGroupError
+
+
+@dataclass
+class DataConfig:
+    """Which scans, and how they are dealt out.
+
+    Args:
+        name: "hippocampus" or "decathlon" for the layout of the Medical Segmentation Decathlon
+            (`dataset.json`), "brats" for that of BraTS (a folder per patient).
+        root: the folder with the data.
+        train: number of training cases.
+        validation: number of cases that choose the checkpoint.
+        test: number of cases to report on; None = all that remain.
+        seed: of the split.
+    """
+
+    name: Literal["hippocampus", "decathlon", "brats"]
+    root: Path
+    train: int = 25
+    validation: int = 10
+    test: int | None = 30
+    seed: int = 0
+
+    def open(self) -> Decathlon | Brats:
+        """The data set."""
+        return Brats(self.root) if self.name == "brats" else Decathlon(self.root)
+
+    def split(self) -> Split:
+        """The three disjoint lists of cases."""
+        return self.open().split(self.train, self.validation, self.test, self.seed)
+
+
+@dataclass
+class ModelConfig:
+    """Which network.
+
+    Args:
+        name: "scale" for `scalegroup.models.UNet`, "plain" for MONAI's `UNet`.
+        channels: feature maps per level.
+        strides: downsampling between levels, one less than channels.
+        num_res_units: residual units per level, as in MONAI; default 1.
+        norm: normalisation, as in MONAI; default "batch" (running statistics do not depend on how much
+            background a scan has).
+        act: activation, as in MONAI; default "silu".
+        options: further arguments of the network's class, for example `num_scales` or `dropout`.
+    """
+
+    name: Literal["scale", "plain"] = "scale"
+    channels: tuple[int, ...] = (8, 16, 32)
+    strides: tuple[int, ...] = (2, 2)
+    num_res_units: int = 1
+    norm: str = "batch"
+    act: str = "silu"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TrainerConfig:
+    """How it is trained.
+
+    Args:
+        max_epochs: passes over the training cases.
+        max_minutes: stop after this time; None = never. A resumed run counts its earlier time.
+        batch_size: volumes or patches per step.
+        learning_rate: the largest of the one-cycle schedule; AdamW.
+        weight_decay: of AdamW.
+        patch: size of the random patches in voxels; None = whole volumes padded to a common size.
+        flip: mirror the first axis at random (left and right).
+        validate_every: epochs between validations; the checkpoint is chosen among these.
+        seed: of the initial weights and the order of the cases.
+    """
+
+    max_epochs: int = 60
+    max_minutes: float | None = None
+    batch_size: int = 2
+    learning_rate: float = 0.01
+    weight_decay: float = 1e-4
+    patch: tuple[int, int, int] | None = None
+    flip: bool = False
+    validate_every: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_size", "learning_rate", "validate_every"):
+            if not getattr(self, name) > 0:
+                raise ScaleGroupError(f"{name} > 0", getattr(self, name), "leave it out for the default")

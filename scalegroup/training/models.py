@@ -1,0 +1,70 @@
+"""The networks that can be trained: ours, and MONAI's of the same size beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from math import prod
+from typing import Any
+
+import monai
+from torch import nn
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.models import UNet
+from scalegroup.training.config import ModelConfig
+
+
+def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.Module:
+    """The three-dimensional network that a configuration describes.
+
+    Args:
+        config: its name, channels, strides and options.
+        in_channels: image channels.
+        out_channels: classes, with the background.
+
+    Raises:
+        ScaleGroupError: if the name is unknown.
+    """
+    arguments: dict[str, Any] = asdict(config)
+    name, options = arguments.pop("name"), arguments.pop("options")
+    networks = {"scale": UNet, "plain": monai.networks.nets.UNet}
+    if name not in networks:
+        raise ScaleGroupError(f"a model of {sorted(networks)}", name, "'scale' is ours, 'plain' is MONAI's")
+    network: nn.Module = networks[name](
+        spatial_dims=3, in_channels=in_channels, out_channels=out_channels, **arguments, **options
+    )
+    return network
+
+
+def size_multiple(config: ModelConfig) -> int:
+    """What the size of an input must be divisible by: MONAI's skip connections need it, ours do not."""
+    return prod(config.strides) if config.name == "plain" else 1
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The number of learned values."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def match_parameters(config: ModelConfig, target: int, in_channels: int, out_channels: int) -> ModelConfig:
+    """The configuration with its channels multiplied so that the parameter count comes closest to `target`.
+
+    The first level's channels run over all integers, the ratios between the levels stay.
+
+    Example:
+        >>> plain = match_parameters(ModelConfig("plain"), target=50_000, in_channels=1, out_channels=3)
+        >>> abs(parameter_count(build_model(plain, 1, 3)) / 50_000 - 1) < 0.15
+        True
+    """
+    first = config.channels[0]
+
+    def widened(width: int) -> ModelConfig:
+        return replace(config, channels=tuple(round(width * c / first) for c in config.channels))
+
+    def distance(width: int) -> int:
+        return abs(parameter_count(build_model(widened(width), in_channels, out_channels)) - target)
+
+    width = 1
+    while distance(width + 1) <= distance(width):  # the count grows with the width: one minimum
+        width += 1
+    return widened(width)

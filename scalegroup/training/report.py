@@ -1,0 +1,109 @@
+"""Tables on the screen and in files, and the progress bar of a training run."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from scalegroup.training.evaluate import DiceRow
+
+
+def progress_bar() -> Progress:
+    """The one style of progress bar; use it as a context manager."""
+    return Progress(
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+
+
+class ShowProgress(Callback):
+    """One bar over all epochs, with the loss and the last validation Dice beside it.
+
+    Args:
+        bar: a running `progress_bar()`.
+        description: what is trained.
+    """
+
+    def __init__(self, bar: Progress, description: str) -> None:
+        self.bar, self.description = bar, description
+        self._task: TaskID | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Opens the bar, at the epoch from which a resumed run goes on."""
+        self._task = self.bar.add_task(
+            self.description, total=trainer.max_epochs, completed=trainer.current_epoch, note=""
+        )
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Advances by one epoch."""
+        names = {"train_loss": "loss", "val_dice": "validation Dice"}
+        seen = trainer.callback_metrics
+        note = "  ".join(f"{short} {float(seen[name]):.3f}" for name, short in names.items() if name in seen)
+        if self._task is not None:
+            self.bar.update(self._task, completed=trainer.current_epoch + 1, note=note)
+
+
+def dice_table(title: str, rows: Mapping[str, Mapping[float, float]]) -> Table:
+    """A table with one row per name and one column per test scale."""
+    scales = list(next(iter(rows.values())))
+    table = Table(title=title)
+    table.add_column("test scale", justify="left")
+    for scale in scales:
+        table.add_column(f"{scale:g}", justify="right")
+    for name, values in rows.items():
+        table.add_row(name, *(f"{values[scale]:.3f}" for scale in scales))
+    return table
+
+
+def markdown_table(rows: Mapping[str, Mapping[float, float]]) -> str:
+    """The same table in Markdown.
+
+    Example:
+        >>> print(markdown_table({"ours": {0.7: 0.5, 1.0: 0.75}}))
+        | test scale | 0.7 | 1 |
+        |---|---|---|
+        | ours | 0.500 | 0.750 |
+    """
+    scales = list(next(iter(rows.values())))
+    lines = ["| " + " | ".join(["test scale", *(f"{scale:g}" for scale in scales)]) + " |"]
+    lines.append("|---" * (1 + len(scales)) + "|")
+    for name, values in rows.items():
+        lines.append("| " + " | ".join([name, *(f"{values[scale]:.3f}" for scale in scales)]) + " |")
+    return "\n".join(lines)
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows of one kind, the keys of the first as header, in one step."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(part, path)
+
+
+def dice_rows(rows: Sequence[DiceRow], **constant: object) -> list[dict[str, Any]]:
+    """Measurements as rows for `write_csv`, with further constant columns in front."""
+    return [{**constant, **asdict(row), "dice": f"{row.dice:.5f}"} for row in rows]
+
+
+def read_dice_rows(path: str | Path) -> list[DiceRow]:
+    """The measurements of a file that `write_csv` wrote from `dice_rows`."""
+    names = [field.name for field in fields(DiceRow)]
+    with Path(path).open(newline="") as file:
+        table = [[row[name] for name in names] for row in csv.DictReader(file)]
+    return [DiceRow(float(scale), case, label, float(dice)) for scale, case, label, dice in table]

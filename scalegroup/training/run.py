@@ -1,0 +1,121 @@
+"""One training run in one folder: it goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
+from lightning.pytorch.loggers import CSVLogger
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
+from scalegroup.training.datamodule import SegmentationData
+from scalegroup.training.models import size_multiple
+from scalegroup.training.module import Segmentation
+
+
+def fit(
+    data: DataConfig,
+    model: ModelConfig,
+    trainer: TrainerConfig,
+    out: str | Path,
+    resume: bool = True,
+    callbacks: Sequence[Callback] = (),
+) -> Path:
+    """Trains a network and keeps the checkpoint with the best hard Dice on the validation cases.
+
+    The folder receives `best.ckpt`, `last.ckpt` (after every epoch) and `metrics.csv`. If it holds a
+    `last.ckpt` of the same configuration, training goes on from there; a finished run is left as it is.
+
+    Args:
+        data: which scans.
+        model: which network.
+        trainer: how long, how fast, on what.
+        out: the folder of the run.
+        resume: False starts anew and replaces what the folder holds.
+        callbacks: further Lightning callbacks, such as a progress bar.
+
+    Returns:
+        the path of `best.ckpt`.
+
+    Raises:
+        ScaleGroupError: if the folder holds a run of another configuration.
+        DataError: if the data are missing or broken.
+    """
+    out = Path(out)
+    last = out / "last.ckpt"
+    if not resume:
+        for old in (last, out / "best.ckpt"):
+            old.unlink(missing_ok=True)
+    lightning.seed_everything(trainer.seed, workers=True, verbose=False)
+    batches = SegmentationData(data.split(), trainer, size_multiple(model))
+    origin = {**asdict(data), "root": str(Path(data.root).resolve())}
+    module = Segmentation(model, trainer, data.open().classes, batches.in_channels, origin)
+    if last.is_file():
+        _check_same_run(last, module)
+    keep = ModelCheckpoint(
+        out, "best", monitor="val_dice", mode="max", enable_version_counter=False, save_on_train_epoch_end=False
+    )
+    # Apart from `best`, whose validation is not run in every epoch.
+    latest = ModelCheckpoint(
+        out, "last", monitor=None, save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    limit = [Timer(timedelta(minutes=trainer.max_minutes))] if trainer.max_minutes else []
+    with quiet_lightning():
+        lightning.Trainer(
+            accelerator="auto",
+            devices=1,
+            max_epochs=trainer.max_epochs,
+            check_val_every_n_epoch=min(trainer.validate_every, trainer.max_epochs),
+            num_sanity_val_steps=0,
+            logger=CSVLogger(out.parent, name=out.name, version=""),
+            log_every_n_steps=1,
+            callbacks=[keep, latest, *limit, *callbacks],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        ).fit(module, batches, ckpt_path=last if last.is_file() else None, weights_only=True)
+    return out / "best.ckpt"
+
+
+def _check_same_run(last: Path, module: Segmentation) -> None:
+    """Refuses to mix two runs in one folder; the time limit and the pace of validation may change."""
+
+    def identity(parameters: Any) -> dict[str, Any]:
+        free = ("max_minutes", "validate_every")
+        training = {key: value for key, value in parameters["trainer"].items() if key not in free}
+        return {"model": parameters["model"], "trainer": training, "data": parameters["data"]}
+
+    before, now = identity(Segmentation.load(last).hparams), identity(module.hparams)
+    keys = [(part, key) for part in now for key in now[part]]
+    changed = [f"{part}.{key}" for part, key in keys if now[part][key] != before[part].get(key)]
+    if changed:
+        raise ScaleGroupError(
+            f"the configuration of the run in {last.parent}",
+            f"another {', '.join(changed)}",
+            "give another --out, or --resume false to start anew",
+        )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silences Lightning's advice on workers, devices and loggers, which is not the user's to follow here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\..*")
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"(lightning|torch|monai)\..*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,122 @@
+"""Dice against scale, and slices with truth and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter, NullLocator
+
+# Told apart with any kind of colour vision, and in grey by their lightness and line style (Okabe and Ito,
+# 2008).
+_LINES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#000000", ":", "D"))
+_CLASSES = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00")
+_STYLE = {"size": 9}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One network's line: for every scale the Dice of each scan (the mean over its classes)."""
+
+    name: str
+    dice: Mapping[float, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One row of slices: a grey image with several segmentations of it, all `(height, width)`."""
+
+    name: str
+    image: npt.NDArray[np.floating[Any]]
+    labels: Mapping[str, npt.NDArray[np.integer[Any]]]
+
+
+def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: float = 1.0) -> None:
+    """Saves a picture of Dice against test scale: means over scans, with their standard errors as bands.
+
+    Args:
+        path: file to write; the ending chooses the format.
+        curves: one per network.
+        trained_at: the scale of the training scans, marked by a vertical line.
+    """
+    figure = _figure(4.6, 3.2)
+    axes = figure.add_subplot()
+    axes.axvline(trained_at, color="0.75", linewidth=1, zorder=0)
+    axes.annotate(
+        "training scale",
+        (trained_at, 0.02),
+        xytext=(3, 0),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        color="0.45",
+        **_STYLE,
+    )
+    for curve, (colour, line, marker) in zip(curves, _LINES, strict=False):
+        scales = np.array(sorted(curve.dice))
+        values = [np.asarray(curve.dice[scale]) for scale in scales]
+        mean = np.array([value.mean() for value in values])
+        error = np.array([value.std() / np.sqrt(max(1, len(value) - 1)) for value in values])
+        axes.fill_between(scales, mean - error, mean + error, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(scales, mean, line + marker, color=colour, markersize=4, linewidth=1.6, label=curve.name)
+    ticks = sorted({scale for curve in curves for scale in curve.dice})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("scale of the test scans (training: 1)", **_STYLE)
+    axes.set_ylabel("hard Dice, mean over classes", **_STYLE)
+    axes.tick_params(labelsize=_STYLE["size"])
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="0.92", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=_STYLE["size"], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    figure.savefig(path, dpi=200)
+
+
+def plot_slices(path: str | Path, rows: Sequence[Panel], classes: Sequence[str]) -> None:
+    """Saves a picture with one row per scan: the image, then each segmentation over it.
+
+    Args:
+        path: file to write; the ending chooses the format.
+        rows: the scans, all with segmentations of the same names.
+        classes: the names of the classes 1, 2, …
+    """
+    titles = ["image", *rows[0].labels]
+    side = 1.55
+    figure = _figure(side * len(titles) + 0.3, side * len(rows) + 0.75)
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    colours = ListedColormap(_CLASSES[: len(classes)])
+    for line, row in zip(grid, rows, strict=True):
+        low, high = np.percentile(row.image, [1, 99.5])
+        for axes, title in zip(line, titles, strict=True):
+            axes.imshow(row.image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            if title in row.labels:
+                label = np.ma.masked_equal(row.labels[title], 0)
+                axes.imshow(label, cmap=colours, vmin=1, vmax=len(classes), alpha=0.75, interpolation="nearest")
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        line[0].set_ylabel(row.name, **_STYLE)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, **_STYLE)
+    patches = [Patch(color=_CLASSES[index], label=name) for index, name in enumerate(classes)]
+    figure.legend(
+        handles=patches, loc="outside lower center", ncols=len(classes), frameon=False, fontsize=_STYLE["size"]
+    )
+    figure.savefig(path, dpi=200)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure without pyplot: no window, no state that a caller's own pictures would share."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
