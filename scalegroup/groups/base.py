@@ -72,6 +72,24 @@ class Group(Value, ABC):
     Attributes:
         dim: dimension of the space that the group acts on (1 unless the subclass sets it).
         element_type: class of the elements, for subclasses that want more attributes on them.
+
+    Example:
+        >>> class Shifts(Group):
+        ...     def unit(self):
+        ...         return 0
+        ...     def multiply(self, a, b):
+        ...         return a + b
+        ...     def invert(self, a):
+        ...         return -a
+        ...     def draw(self, rng):
+        ...         return rng.integers(-5, 6)
+        ...     def transform(self, a, points):
+        ...         return points + a
+        >>> g = Shifts().element(2)
+        >>> g @ g @ ~g
+        Shifts().element(2)
+        >>> g.act([[10.0], [20.0]]).tolist()
+        [[12.0], [22.0]]
     """
 
     dim: int = 1

@@ -27,6 +27,21 @@ class Representation(Value, ABC):
         size: number of rows of the matrices.
         num_scales: 1, or the number of scales of the group's window if the representation lives on the
             window; the scale is then the fastest index.
+
+    Example:
+        >>> class Orientation(Representation):
+        ...     size = 1
+        ...     def __init__(self, group):
+        ...         self.group = group
+        ...     def matrix(self, g):
+        ...         return np.array([[np.linalg.det(g.k.matrix)]])
+        ...     def __str__(self):
+        ...         return "orientation"
+        >>> group = ScaleTranslationGroup(dim=2, rotations="d4")
+        >>> Orientation(group)(group.element(k=(1, -2)))
+        array([[-1.]])
+        >>> print(3 * Orientation(group))
+        3*orientation
     """
 
     group: Group
