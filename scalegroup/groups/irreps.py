@@ -74,19 +74,33 @@ def _product(recipe: str, matrices: Stack) -> Stack:
 
 
 def _split_regular(matrices: Stack) -> list[Stack]:
-    """Split the regular representation: eigenspaces of a random symmetric matrix that commutes with it."""
+    """Split the regular representation: eigenspaces of an arbitrary symmetric matrix that commutes with it."""
     order = len(matrices)
     products = np.einsum("gij,hjk->ghik", matrices, matrices)
     table = np.abs(products[:, :, None] - matrices).sum((-1, -2)).argmin(-1)  # table[g, h]: index of g h
     regular = np.eye(order)[table].transpose(0, 2, 1)  # (g, table[g, h], h) = 1
-    noise = np.random.default_rng(0).standard_normal((order, order))
-    commuting = np.mean(regular @ (noise + noise.T) @ regular.transpose(0, 2, 1), axis=0)
+    arbitrary = np.cos(np.arange(order**2.0)).reshape(order, order)  # the same on every machine
+    commuting = np.mean(regular @ (arbitrary + arbitrary.T) @ regular.transpose(0, 2, 1), axis=0)
     eigenvalues, vectors = np.linalg.eigh(commuting)
     spaces = np.split(vectors, np.flatnonzero(np.diff(eigenvalues) > 1e-8) + 1, axis=1)
     found: list[Stack] = []
-    for stack in (space.T @ regular @ space for space in spaces):
+    for basis in map(_canonical_basis, spaces):
+        stack = basis.T @ regular @ basis
         characters = np.trace(stack, axis1=1, axis2=2)
         if not any(np.allclose(characters, np.trace(other, axis1=1, axis2=2)) for other in found):
             found.append(stack)
     # The trivial one first (its characters are the largest), then by size, then by characters.
     return sorted(found, key=lambda stack: (len(stack[0]), [-round(float(np.trace(m)), 6) for m in stack]))
+
+
+def _canonical_basis(space: Stack) -> Stack:
+    """An orthonormal basis that depends on the span of the columns only, not on how LAPACK chose them.
+
+    Weights of a network are learned in this basis, so it must be the same on every machine.
+    """
+    basis = np.empty((len(space), 0))
+    for column in space @ space.T:  # the rows (and columns) of the projector on the span
+        rest = column - basis @ (basis.T @ column)
+        if np.linalg.norm(rest) > 1e-6:
+            basis = np.column_stack([basis, rest / np.linalg.norm(rest)])
+    return basis

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import CompactGroup
+from scalegroup.groups.irreps import _canonical_basis
 
 NAMED = {
     "reflection": (1, 2),
@@ -117,6 +118,16 @@ def test_equality_does_not_depend_on_the_generators() -> None:
     assert hash(a) == hash(b)
     assert a.irreps == b.irreps
     assert CompactGroup.c4() != CompactGroup.d4()
+
+
+@given(st.integers(1, 4), st.integers(0, 99))
+def test_the_basis_of_a_space_does_not_depend_on_how_it_was_found(size: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    space = np.linalg.qr(rng.standard_normal((6, size)))[0]
+    turned = space @ np.linalg.qr(rng.standard_normal((size, size)))[0]
+    basis = _canonical_basis(space)
+    np.testing.assert_allclose(basis, _canonical_basis(turned), atol=1e-7)
+    np.testing.assert_allclose(basis @ basis.T, space @ space.T, atol=1e-9)
 
 
 def test_irrep_matrices_are_read_only() -> None:
