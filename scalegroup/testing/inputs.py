@@ -20,6 +20,7 @@ from scalegroup.representations import DirectSum, Irrep, Regular, Representation
 
 Array = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
+ALL_SCALES = (0.0, math.inf)
 
 
 class Line(NamedTuple):
@@ -93,7 +94,7 @@ def centred(size: int, spacing: float = 1.0) -> Array:
     return (np.arange(size) - (size - 1) / 2) * spacing
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AnalyticField(ABC):
     """Sums of atoms `A p(s) φ(x)` whose profile over the scales, `p(s) = exp(i (ω ln s + θ))`, is smooth and random.
 
@@ -104,12 +105,14 @@ class AnalyticField(ABC):
         amplitudes: shape `(batch, lines, atoms)`.
         rates: ω of each atom, shape `(atoms,)`.
         phases: θ of each atom, shape `(atoms,)`.
+        extent: the smallest and the largest scale with any content. Default: all scales.
     """
 
     field_type: FieldType
     amplitudes: Array | ComplexArray
     rates: Array
     phases: Array
+    extent: tuple[float, float] = ALL_SCALES
 
     @abstractmethod
     def sample(self, positions: Sequence[Array]) -> Tensor:
@@ -134,7 +137,9 @@ class AnalyticField(ABC):
     def _dilate(self, factor: float) -> Self:
         weights = np.array([line.weight for line in lines(self.field_type)])
         amplitudes = self.amplitudes * factor ** weights[:, None]
-        return replace(self, amplitudes=amplitudes, phases=self.phases - self.rates * math.log(factor))
+        phases = self.phases - self.rates * math.log(factor)
+        extent = (factor * self.extent[0], factor * self.extent[1])
+        return replace(self, amplitudes=amplitudes, phases=phases, extent=extent)
 
     def _mixing(self, element: Any) -> Array:
         """How the compact part of an element mixes the lines: the first channel of each stands for all."""
@@ -148,13 +153,15 @@ class AnalyticField(ABC):
         for index, line in enumerate(lines(self.field_type)):
             amplitude = self.amplitudes[:, index, None].astype(np.complex128)  # (batch, 1, atoms)
             if line.scales is not None:
-                turns = np.log(line.scales)[:, None] * self.rates + self.phases  # (scales, atoms)
-                amplitude = amplitude * np.exp(1j * turns)
+                scales = np.array(line.scales)
+                inside = (scales >= self.extent[0] * (1 - 1e-9)) & (scales <= self.extent[1] * (1 + 1e-9))
+                turns = np.log(scales)[:, None] * self.rates + self.phases  # (scales, atoms)
+                amplitude = amplitude * np.exp(1j * turns) * inside[:, None]
             rows.append(amplitude)
         return np.concatenate(rows, axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Blobs(AnalyticField):
     """Gaussian blobs of both signs, each with its own random profile over the scales.
 
@@ -189,6 +196,7 @@ class Blobs(AnalyticField):
         count: int = 6,
         batch: int = 1,
         seed: int = 0,
+        extent: tuple[float, float] = ALL_SCALES,
     ) -> Self:
         """Random blobs.
 
@@ -199,14 +207,16 @@ class Blobs(AnalyticField):
             count: number of blobs. Default 6.
             batch: number of fields. Default 1.
             seed: seed of the generator. Default 0.
+            extent: the smallest and the largest scale with any content. Default: all scales.
         """
         rng = np.random.default_rng(seed)
         shape = (batch, len(lines(field_type)), count)
         return cls(
-            field_type,
+            field_type=field_type,
             amplitudes=rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape),
             rates=rng.uniform(1.0, 2.0, count),
             phases=rng.uniform(0.0, 2 * math.pi, count),
+            extent=extent,
             centres=rng.uniform(-radius, radius, (count, _dim(field_type))),
             widths=rng.uniform(*width, count),
         )
@@ -228,7 +238,7 @@ class Blobs(AnalyticField):
         return replace(self, centres=pure.act(self.centres))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Waves(AnalyticField):
     """Band-limited periodic fields: all waves of the torus with `|w| ≤ w_max`, random and of unit variance.
 
@@ -254,7 +264,13 @@ class Waves(AnalyticField):
 
     @classmethod
     def random(
-        cls, field_type: FieldType, period: int, wmax: float = math.pi / 2, batch: int = 1, seed: int = 0
+        cls,
+        field_type: FieldType,
+        period: int,
+        wmax: float = math.pi / 2,
+        batch: int = 1,
+        seed: int = 0,
+        extent: tuple[float, float] = ALL_SCALES,
     ) -> Self:
         """Random waves.
 
@@ -264,6 +280,7 @@ class Waves(AnalyticField):
             wmax: the highest frequency, in radians per voxel. Default π/2.
             batch: number of fields. Default 1.
             seed: seed of the generator. Default 0.
+            extent: the smallest and the largest scale with any content. Default: all scales.
         """
         rng = np.random.default_rng(seed)
         top = int(wmax * period / (2 * math.pi) + 1e-9)
@@ -273,10 +290,11 @@ class Waves(AnalyticField):
         shape = (batch, len(lines(field_type)), len(modes))
         amplitudes = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
         return cls(
-            field_type,
+            field_type=field_type,
             amplitudes=amplitudes / math.sqrt(len(modes)),
             rates=rng.uniform(1.0, 2.0, len(modes)),
             phases=rng.uniform(0.0, 2 * math.pi, len(modes)),
+            extent=extent,
             modes=modes,
             period=float(period),
         )

@@ -1,0 +1,139 @@
+"""Which pair of inputs a module is shown, on which grids, and where its outputs are compared."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.testing.inputs import ALL_SCALES, AnalyticField, Array, Blobs, Waves, centred
+from scalegroup.testing.sampling import output_spacing
+
+Protocol = Literal["blobs", "lattice", "torus"]
+DEFAULT_SIZE = {
+    "blobs": {1: 128, 2: 64, 3: 48},
+    "lattice": {1: 49, 2: 33, 3: 25},
+    "torus": {1: 72, 2: 72, 3: 36},  # 80 and 40 points under 1/0.9: both fit strides of 2 and 4
+}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A factor a, and the grids of the two inputs f and `L_a f`; see `equivariance_error` for the protocols.
+
+    Attributes:
+        protocol: "blobs", "lattice" or "torus".
+        factor: a, at least 1.
+        steps: how many channels it moves content up the window; `None` if it is no power of the base.
+        small: voxels per axis for f.
+        large: voxels per axis for `L_a f`.
+        interior: share of the larger volume, per axis, that is compared (the torus has no border).
+    """
+
+    protocol: Protocol
+    factor: float
+    steps: int | None
+    small: int
+    large: int
+    interior: float
+
+    @classmethod
+    def plan(
+        cls, group: ScaleTranslationGroup, scale: float | None, protocol: Protocol, size: int | None, interior: float
+    ) -> Self:
+        """Choose what is not given, and check what is."""
+        if protocol not in get_args(Protocol):
+            raise ScaleGroupError(f"a protocol of {get_args(Protocol)}", repr(protocol), "'blobs' suits every module")
+        factor = _checked_factor(group, scale, protocol)
+        small = DEFAULT_SIZE[protocol][group.dim] if size is None else size
+        if size is None and protocol == "torus":
+            small = next((n for n in range(small, 2 * small) if is_integer(n * factor)), small)
+        large = {"blobs": float(small), "lattice": factor * (small - 1) + 1, "torus": factor * small}[protocol]
+        if small < 3 or not is_integer(large):
+            raise ScaleGroupError(
+                f"a size ≥ 3 that the factor {factor:g} turns into whole voxels for protocol={protocol!r}",
+                small,
+                "54 voxels suit a factor of 1/0.9, every size suits an integer, and protocol='blobs' suits all",
+            )
+        steps = math.log(factor) / math.log(group.base)
+        return cls(protocol, factor, round(steps) if is_integer(steps) else None, small, round(large), interior)
+
+    @property
+    def on_torus(self) -> bool:
+        """Whether there is no border."""
+        return self.protocol == "torus"
+
+    def inputs(
+        self,
+        field_type: FieldType,
+        seed: int,
+        batch: int,
+        wmax: float,
+        width: tuple[float, float],
+        inside: bool,
+    ) -> AnalyticField:
+        """A random field that both grids can hold; with `inside` one that the factor keeps inside the window."""
+        scales = group_of(field_type).scales
+        extent = (scales[0], scales[-1] / self.factor) if inside else ALL_SCALES
+        if self.on_torus:
+            return Waves.random(field_type, self.small, wmax, batch, seed, extent)
+        reach = (self.large - 1) / 2 / self.factor  # what both grids see, in voxels of f
+        return Blobs.random(field_type, 0.3 * reach, width, batch=batch, seed=seed, extent=extent)
+
+    def period(self, size: int) -> float | None:
+        """The side of the torus with this many voxels."""
+        return float(size) if self.on_torus else None
+
+    def output_grids(
+        self, f_shape: tuple[int, ...], g_shape: tuple[int, ...], spacing: float | None
+    ) -> tuple[list[Array], list[Array]]:
+        """Positions of the output points along each axis, for both inputs, in voxels of the input."""
+        if not self.on_torus:
+            return self._grids(self.small, f_shape, spacing), self._grids(self.large, g_shape, spacing)
+        if any(n * self.large != m * self.small for n, m in zip(f_shape, g_shape, strict=True)):
+            hint = "give such a size, or use protocol='blobs'"
+            raise ScaleGroupError("sizes that the module's strides divide", (self.small, self.large), hint)
+        return [centred(n, self.small / n) for n in f_shape], [centred(n, self.large / n) for n in g_shape]
+
+    @staticmethod
+    def _grids(n_in: int, shape: tuple[int, ...], spacing: float | None) -> list[Array]:
+        return [centred(n, output_spacing(n_in, n) if spacing is None else spacing) for n in shape]
+
+    def compared(self, grid: Array) -> Array:
+        """Those positions on f's output grid where the outputs are compared."""
+        if self.on_torus:
+            return grid
+        inside: npt.NDArray[np.bool_] = np.abs(grid) * self.factor <= self.interior * (self.large - 1) / 2 + 1e-9
+        return grid[inside]
+
+
+def group_of(field: FieldType) -> ScaleTranslationGroup:
+    """The group of a field type, which must have scales."""
+    if not isinstance(field.group, ScaleTranslationGroup):
+        raise ScaleGroupError("types of a ScaleTranslationGroup", field.group, "only it has factors to scale by")
+    return field.group
+
+
+def is_integer(value: float) -> bool:
+    """Whether a number is a whole one up to rounding."""
+    return abs(value - round(value)) < 1e-6
+
+
+def _checked_factor(group: ScaleTranslationGroup, scale: float | None, protocol: Protocol) -> float:
+    if scale is None and protocol == "lattice":
+        powers = [group.base**m for m in range(1, 13)]
+        scale = next((power for power in powers if is_integer(power)), group.base)
+    factor = group.base if scale is None else scale
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf or factor == 1:
+        raise ScaleGroupError("a finite scale > 0 other than 1", factor, "group.base is one step of the window")
+    factor = max(float(factor), 1 / factor)
+    if protocol == "lattice" and not is_integer(factor):
+        hint = "use a base of which a power is an integer, such as 2 or sqrt(2), or protocol='blobs'"
+        raise ScaleGroupError("an integer factor for protocol='lattice'", f"{factor:g}", hint)
+    return float(round(factor)) if is_integer(factor) else factor
