@@ -33,11 +33,6 @@ class Basis(ABC):
     def products(self) -> tuple[tuple[int, ...], ...]:
         """The index of the one-dimensional function on each axis, for every product kernel."""
 
-    @property
-    @abstractmethod
-    def num_functions(self) -> int:
-        """The number F1 of one-dimensional functions."""
-
     @abstractmethod
     def functions(self, u: npt.ArrayLike) -> Array:
         """The one-dimensional functions `h_f(u)`: points of any shape `S` (in widths) -> `(F1, *S)`."""
@@ -45,6 +40,11 @@ class Basis(ABC):
     @abstractmethod
     def transfer(self, w: npt.ArrayLike) -> ComplexArray:
         """The transfer functions `ĥ_f(w) = ∫ h_f(u) e^{iwu} du`: any shape `S` -> `(F1, *S)`."""
+
+    @property
+    def num_functions(self) -> int:
+        """The number F1 of one-dimensional functions; every one is part of some product."""
+        return 1 + max(index for product in self.products for index in product)
 
     @property
     def means(self) -> Array:

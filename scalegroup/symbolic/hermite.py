@@ -162,11 +162,6 @@ class HermiteBasis(Basis):
         return _products(self.orders, self.truncation)
 
     @property
-    def num_functions(self) -> int:
-        """The number of degrees, `max(order) + 1`."""
-        return max(self.orders) + 1
-
-    @property
     def parities(self) -> tuple[int, ...]:
         """`(-1)^n`: +1 for the even functions, -1 for the odd ones."""
         return tuple((-1) ** n for n in range(self.num_functions))

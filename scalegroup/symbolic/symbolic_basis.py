@@ -89,11 +89,6 @@ class SymbolicBasis(Basis):
         """The index of the function on each axis, for every product kernel."""
         return self.indices
 
-    @property
-    def num_functions(self) -> int:
-        """The number of distinct functions."""
-        return len(self.expressions)
-
     def functions(self, u: npt.ArrayLike) -> Array:
         """The functions at `u`: shape `S` -> `(F1, *S)`."""
         points = np.asarray(u, dtype=np.float64)
@@ -154,6 +149,9 @@ def _checked_products(products: Iterable[Sequence[int]] | None, count: int, dim:
     if not indices or any(len(p) != dim or not all(f in range(count) for f in p) for p in indices):
         hint = "a product names the function of every axis"
         raise ScaleGroupError(f"products as tuples of {dim} indices in 0 … {count - 1}", indices, hint)
+    unused = set(range(count)) - {f for p in indices for f in p}
+    if unused:
+        raise ScaleGroupError("products of all functions", indices, f"leave out the unused functions {sorted(unused)}")
     return indices
 
 

@@ -112,6 +112,7 @@ def test_what_is_refused_for_one_value_is_admitted_with_it() -> None:
         ((["exp(-x**2)"], 0), "dim to be an integer ≥ 1, received 0"),
         ((["exp(-x**2)"], 2, [(0,)]), r"products as tuples of 2 indices in 0 … 0, received \(\(0,\),\)"),
         ((["exp(-x**2)"], 2, [(0, 1)]), "a product names the function of every axis"),
+        ((["exp(-x**2)", "sech(x)"], 2, [(0, 0)]), r"leave out the unused functions \[1\]"),
         (([("exp(-x**2)",)], 2), r"tuples of 2 expressions without products, received \[1\]"),
     ],
 )
