@@ -131,7 +131,7 @@ def _branch(expression: Any, x: Any, point: Any) -> Any:
     import sympy
 
     def piece(*pairs: Any) -> Any:
-        return next((value for value, condition in pairs if condition.subs(x, point) == True), sympy.nan)  # noqa: E712
+        return next((value for value, condition in pairs if condition.subs(x, point) is sympy.true), sympy.nan)
 
     return _pieces(expression).replace(sympy.Piecewise, piece)
 
