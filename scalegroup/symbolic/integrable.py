@@ -22,6 +22,8 @@ KERNEL = "a real function of one variable, finite everywhere, that falls faster 
 def parse_function(function: Any) -> sympy.Expr:
     """A SymPy expression, or text that SymPy reads, as an expression in the real symbol `x`.
 
+    SymPy evaluates text as Python code, so pass none from a source that you do not trust.
+
     Raises:
         ScaleGroupError: where the text is no expression, or depends on none or on several symbols.
 
