@@ -99,8 +99,8 @@ def equivariance_error(
 
     Args:
         module: an `EquivariantModule`, or any module that takes and returns one tensor `(batch, channels, *space)`.
-        scale: the factor a. Default: the base of the group (for "lattice" its smallest power that is an integer).
-            Under a factor that is no power of the base, regular outputs have only a projected error.
+        scale: the factor a. Default: the base of the group, or its smallest power that suits the protocol. Under a
+            factor that is no power of the base, regular outputs have only a projected error.
         protocol: "blobs", "lattice" or "torus". Default "blobs".
         size: voxels per axis of f. Default in 1, 2, 3-D: 128, 64, 48 (blobs), 49, 33, 25 (lattice), 72, 72, 36 (torus).
         seed: seed of the inputs. Default 0.
@@ -198,17 +198,17 @@ def _compare(
         factor=a,
         protocol=experiment.protocol,
         scales=scales[:count],
-        channels=tuple(_relative(stack_g[:, :, k + steps], stack_f[:, :, k]) for k in range(count)),
+        channels=tuple(relative_error(stack_g[:, :, k + steps], stack_f[:, :, k]) for k in range(count)),
         truncated=tuple(not reach[0] <= k < top for k in range(count)),
-        scalar=_relative(moved[:, singles], gains * y_f[:, singles]),
-        projected_max=_relative(stack_g.amax(2), stack_f.amax(2)),
-        projected_mean=_relative(stack_g.mean(2), stack_f.mean(2)),
-        trivial=_relative(still, y_f),
+        scalar=relative_error(moved[:, singles], gains * y_f[:, singles]),
+        projected_max=relative_error(stack_g.amax(2), stack_f.amax(2)),
+        projected_mean=relative_error(stack_g.mean(2), stack_f.mean(2)),
+        trivial=relative_error(still, y_f),
         floor=math.nan,
     )
 
 
-def _relative(value: Tensor, reference: Tensor) -> float:
+def relative_error(value: Tensor, reference: Tensor) -> float:
     """`‖value - reference‖ / ‖reference‖`; nan for a reference of zeros, which tells nothing."""
     norm = float(torch.linalg.vector_norm(reference))
     return float(torch.linalg.vector_norm(value - reference)) / norm if norm else math.nan

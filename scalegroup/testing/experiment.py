@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
@@ -50,10 +51,10 @@ class Experiment:
         """Choose what is not given, and check what is."""
         if protocol not in get_args(Protocol):
             raise ScaleGroupError(f"a protocol of {get_args(Protocol)}", repr(protocol), "'blobs' suits every module")
-        factor = _checked_factor(group, scale, protocol)
         small = DEFAULT_SIZE[protocol][group.dim] if size is None else size
-        if size is None and protocol == "torus":
-            small = next((n for n in range(small, 2 * small) if is_integer(n * factor)), small)
+        sizes = range(small, 2 * small) if size is None and protocol == "torus" else [small]
+        factor = _factor(group, scale, protocol, sizes)
+        small = next((n for n in sizes if is_integer(n * factor)), small)
         large = {"blobs": float(small), "lattice": factor * (small - 1) + 1, "torus": factor * small}[protocol]
         if small < 3 or not is_integer(large):
             raise ScaleGroupError(
@@ -125,14 +126,16 @@ def is_integer(value: float) -> bool:
     return abs(value - round(value)) < 1e-6
 
 
-def _checked_factor(group: ScaleTranslationGroup, scale: float | None, protocol: Protocol) -> float:
-    if scale is None and protocol == "lattice":
+def _factor(group: ScaleTranslationGroup, scale: float | None, protocol: Protocol, sizes: Sequence[int]) -> float:
+    """The factor, at least 1: the one given, or the smallest power of the base that suits the protocol."""
+    if scale is None:
         powers = [group.base**m for m in range(1, 13)]
-        scale = next((power for power in powers if is_integer(power)), group.base)
-    factor = group.base if scale is None else scale
-    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf or factor == 1:
-        raise ScaleGroupError("a finite scale > 0 other than 1", factor, "group.base is one step of the window")
-    factor = max(float(factor), 1 / factor)
+        fits = {"blobs": powers, "lattice": [p for p in powers if is_integer(p)]}
+        fits["torus"] = [p for p in powers if any(is_integer(p * n) for n in sizes)]
+        scale = next(iter(fits[protocol]), group.base)
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf or scale == 1:
+        raise ScaleGroupError("a finite scale > 0 other than 1", repr(scale), "group.base is one step of the window")
+    factor = max(float(scale), 1 / scale)
     if protocol == "lattice" and not is_integer(factor):
         hint = "use a base of which a power is an integer, such as 2 or sqrt(2), or protocol='blobs'"
         raise ScaleGroupError("an integer factor for protocol='lattice'", f"{factor:g}", hint)

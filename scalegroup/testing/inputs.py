@@ -222,13 +222,12 @@ class Blobs(AnalyticField):
         )
 
     def sample(self, positions: Sequence[Array]) -> Tensor:
-        result = self._coefficients().real
+        bumps = np.ones((len(self.widths), 1))  # (atoms, points so far)
         for axis, points in enumerate(positions):
             offset = (np.asarray(points) - self.centres[:, axis, None]) / self.widths[:, None]
-            bump = np.exp(-0.5 * offset**2)  # (atoms, n)
-            bump = bump.reshape(bump.shape[0], *[1] * axis, -1)
-            result = result[..., None] * bump
-        return torch.from_numpy(np.ascontiguousarray(result.sum(axis=2)))
+            bumps = (bumps[:, :, None] * np.exp(-0.5 * offset**2)[:, None]).reshape(len(bumps), -1)
+        values = self._coefficients().real @ bumps
+        return torch.from_numpy(values.reshape(*values.shape[:2], *map(len, positions)))
 
     def _dilate(self, factor: float) -> Self:
         return replace(super()._dilate(factor), centres=factor * self.centres, widths=factor * self.widths)
