@@ -61,15 +61,15 @@ def test(
         root: where the data are now, if not where they were in training.
         scales: factors by which the test scans are rescaled.
         canvas: "proportional": the grid grows with the content; "fixed": it stays.
-        num_scales: scales of the network's window in this test; default as in training.
-        first: steps by which this window starts below (negative) or above that of training.
+        num_scales: scales of the network's window in this test; default: the window of training.
+        first: with num_scales, the steps by which this window starts below (negative) or above that of training.
         csv: file for one row per scale, scan and class; default test.csv beside the checkpoint.
     """
     module = Segmentation.load(ckpt)
     data = DataConfig(**module.hparams["data"])
     data.root = root or Path(data.root)
-    if num_scales is not None or first:
-        module.network = with_window(module.network, num_scales=num_scales, first=first)
+    if num_scales is not None:
+        module.network = with_window(module.network, num_scales, first)
     scans = [load(case) for case in data.split().test]
     with progress_bar() as bar:
         task = bar.add_task("testing", total=len(scans) * len(scales), note="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -18,7 +19,7 @@ from scalegroup.training.report import ShowProgress, dice_rows, dice_table, prog
 from scalegroup.training.run import fit
 
 SCALES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.45, 1.6)
-NAMES = {"scale": "scale-equivariant U-Net", "plain": "plain U-Net (MONAI)"}
+NAMES = {"scale": "scale-equivariant", "plain": "plain (MONAI)"}
 SHOWN = (0.6, 1.0, 1.6)  # the scales of the slices
 
 
@@ -58,7 +59,7 @@ def demo(
             trained[key] = Segmentation.load(fit(data, model, trainer, out / key, resume=False, callbacks=[show]))
         for key, module in trained.items():
             task = bar.add_task(f"testing: {NAMES[key]}", total=len(held_out) * len(SCALES), note="")
-            rows[key] = dice_at_scales(module, held_out, SCALES, advance=lambda task=task: bar.advance(task))
+            rows[key] = dice_at_scales(module, held_out, SCALES, advance=partial(bar.advance, task))
     write_csv(out / "results.csv", [line for key, found in rows.items() for line in dice_rows(found, model=key)])
     draw_dice(out / "dice.png", {NAMES[key]: found for key, found in rows.items()})
     networks = {NAMES[key]: module for key, module in trained.items()}
@@ -71,7 +72,7 @@ def demo(
 
 def _two_models(data: DataConfig, console: Console) -> dict[str, ModelConfig]:
     channels, classes = len(data.open().channels), 1 + len(data.open().classes)
-    ours = ModelConfig("scale", channels=(6, 12, 24))
+    ours = ModelConfig("scale", channels=(8, 16, 32), options={"train_scales": 3})
     count = parameter_count(build_model(ours, channels, classes))
     plain = match_parameters(replace(ours, name="plain", options={}), count, channels, classes)
     other = parameter_count(build_model(plain, channels, classes))

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from math import prod
 from typing import Any
 
-import monai
+from monai.networks.nets import UNet as PlainUNet
 from torch import nn
 
 from scalegroup.errors import ScaleGroupError
@@ -27,7 +27,7 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
     """
     arguments: dict[str, Any] = asdict(config)
     name, options = arguments.pop("name"), arguments.pop("options")
-    networks = {"scale": UNet, "plain": monai.networks.nets.UNet}
+    networks = {"scale": UNet, "plain": PlainUNet}
     if name not in networks:
         raise ScaleGroupError(f"a model of {sorted(networks)}", name, "'scale' is ours, 'plain' is MONAI's")
     network: nn.Module = networks[name](
@@ -49,22 +49,22 @@ def parameter_count(model: nn.Module) -> int:
 def match_parameters(config: ModelConfig, target: int, in_channels: int, out_channels: int) -> ModelConfig:
     """The configuration with its channels multiplied so that the parameter count comes closest to `target`.
 
-    The first level's channels run over all integers, the ratios between the levels stay.
+    The coarsest level's channels run over all integers, the ratios between the levels stay as far as they can.
 
     Example:
         >>> plain = match_parameters(ModelConfig("plain"), target=50_000, in_channels=1, out_channels=3)
         >>> abs(parameter_count(build_model(plain, 1, 3)) / 50_000 - 1) < 0.15
         True
     """
-    first = config.channels[0]
+
+    def count(config: ModelConfig) -> int:
+        return parameter_count(build_model(config, in_channels, out_channels))
 
     def widened(width: int) -> ModelConfig:
-        return replace(config, channels=tuple(round(width * c / first) for c in config.channels))
+        return replace(config, channels=tuple(max(1, round(width * c / last)) for c in config.channels))
 
-    def distance(width: int) -> int:
-        return abs(parameter_count(build_model(widened(width), in_channels, out_channels)) - target)
-
+    last = config.channels[-1]  # this level holds most of the parameters, so its width is the finest measure
     width = 1
-    while distance(width + 1) <= distance(width):  # the count grows with the width: one minimum
+    while count(widened(width + 1)) < target:
         width += 1
-    return widened(width)
+    return min(widened(width), widened(width + 1), key=lambda wide: abs(count(wide) - target))

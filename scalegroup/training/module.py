@@ -91,8 +91,9 @@ class Segmentation(lightning.LightningModule):
         pads = [pad for b, m in zip(reversed(before), reversed(missing), strict=True) for pad in (b, m - b)]
         padded = torch.nn.functional.pad(image, pads, mode="replicate") if any(missing) else image
         logits: torch.Tensor = self.network(padded)
-        window = [slice(b, b + n) for b, n in zip(before, size, strict=True)]
-        return logits[(..., *window)]
+        for axis, (start, length) in enumerate(zip(before, size, strict=True), start=2):
+            logits = logits.narrow(axis, start, length)
+        return logits
 
     def predict(self, image: torch.Tensor) -> torch.Tensor:
         """Class indices `(batch, *space)` of whole scans; by overlapping windows if it was trained on patches."""

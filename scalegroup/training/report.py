@@ -20,7 +20,7 @@ from scalegroup.training.evaluate import DiceRow
 def progress_bar() -> Progress:
     """The one style of progress bar; use it as a context manager."""
     return Progress(
-        TextColumn("{task.description:<34}"),
+        TextColumn("{task.description:<28}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -58,10 +58,10 @@ class ShowProgress(Callback):
 def dice_table(title: str, rows: Mapping[str, Mapping[float, float]]) -> Table:
     """A table with one row per name and one column per test scale."""
     scales = list(next(iter(rows.values())))
-    table = Table(title=title)
-    table.add_column("test scale", justify="left")
+    table = Table(title=title, padding=(0, 0, 0, 1))
+    table.add_column("test scale", no_wrap=True)
     for scale in scales:
-        table.add_column(f"{scale:g}", justify="right")
+        table.add_column(f"{scale:g}", justify="right", no_wrap=True)
     for name, values in rows.items():
         table.add_row(name, *(f"{values[scale]:.3f}" for scale in scales))
     return table

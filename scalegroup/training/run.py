@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger
 
@@ -55,6 +56,7 @@ def fit(
     if not resume:
         for old in (last, out / "best.ckpt"):
             old.unlink(missing_ok=True)
+    torch.set_num_threads(trainer.threads)
     lightning.seed_everything(trainer.seed, workers=True, verbose=False)
     batches = SegmentationData(data.split(), trainer, size_multiple(model))
     origin = {**asdict(data), "root": str(Path(data.root).resolve())}
@@ -89,7 +91,7 @@ def _check_same_run(last: Path, module: Segmentation) -> None:
     """Refuses to mix two runs in one folder; the time limit and the pace of validation may change."""
 
     def identity(parameters: Any) -> dict[str, Any]:
-        free = ("max_minutes", "validate_every")
+        free = ("max_minutes", "validate_every", "threads")
         training = {key: value for key, value in parameters["trainer"].items() if key not in free}
         return {"model": parameters["model"], "trainer": training, "data": parameters["data"]}
 

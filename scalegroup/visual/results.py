@@ -19,7 +19,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 # 2008).
 _LINES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#000000", ":", "D"))
 _CLASSES = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00")
-_STYLE = {"size": 9}
+_SIZE = 9  # points
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
         color="0.45",
-        **_STYLE,
+        fontsize=_SIZE,
     )
     for curve, (colour, line, marker) in zip(curves, _LINES, strict=False):
         scales = np.array(sorted(curve.dice))
@@ -72,13 +72,13 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("scale of the test scans (training: 1)", **_STYLE)
-    axes.set_ylabel("hard Dice, mean over classes", **_STYLE)
-    axes.tick_params(labelsize=_STYLE["size"])
+    axes.set_xlabel("scale of the test scans (training: 1)", fontsize=_SIZE)
+    axes.set_ylabel("hard Dice, mean over classes", fontsize=_SIZE)
+    axes.tick_params(labelsize=_SIZE)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=_STYLE["size"], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    axes.legend(frameon=False, fontsize=_SIZE, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     figure.savefig(path, dpi=200)
 
 
@@ -100,18 +100,16 @@ def plot_slices(path: str | Path, rows: Sequence[Panel], classes: Sequence[str])
         for axes, title in zip(line, titles, strict=True):
             axes.imshow(row.image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             if title in row.labels:
-                label = np.ma.masked_equal(row.labels[title], 0)
+                label = np.where(row.labels[title] > 0, row.labels[title], np.nan)  # NaN is not drawn
                 axes.imshow(label, cmap=colours, vmin=1, vmax=len(classes), alpha=0.75, interpolation="nearest")
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(row.name, **_STYLE)
+        line[0].set_ylabel(row.name, fontsize=_SIZE)
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, **_STYLE)
+        axes.set_title(title, fontsize=_SIZE)
     patches = [Patch(color=_CLASSES[index], label=name) for index, name in enumerate(classes)]
-    figure.legend(
-        handles=patches, loc="outside lower center", ncols=len(classes), frameon=False, fontsize=_STYLE["size"]
-    )
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(classes), frameon=False, fontsize=_SIZE)
     figure.savefig(path, dpi=200)
 
 

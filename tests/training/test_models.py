@@ -1,0 +1,67 @@
+"""The two networks, their sizes, and the measure."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+for package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy"):
+    pytest.importorskip(package, reason="needs the extra 'train'")
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.training import ModelConfig, TrainerConfig, build_model, hard_dice, match_parameters, parameter_count
+from scalegroup.training.module import Segmentation
+
+TINY = {"channels": (2, 4), "strides": (2,)}
+
+
+@pytest.mark.parametrize("name", ["scale", "plain"])
+@pytest.mark.parametrize("size", [(8, 8, 8), (7, 9, 10)])
+def test_logits_have_the_size_of_the_image(name: str, size: tuple[int, ...]) -> None:
+    module = Segmentation(ModelConfig(name, **TINY), TrainerConfig(), ("a", "b"), in_channels=2).eval()
+    image = torch.randn(1, 2, *size)
+    with torch.no_grad():
+        assert module(image).shape == (1, 3, *size)
+        assert module.predict(image).shape == (1, *size)
+
+
+def test_padding_keeps_the_inside() -> None:
+    # MONAI's network needs even sizes; what padding adds must not move the rest.
+    module = Segmentation(ModelConfig("plain", **TINY), TrainerConfig(), ("a",), in_channels=1).eval()
+    image = torch.randn(1, 1, 8, 8, 7)
+    padded = torch.nn.functional.pad(image, (0, 1, 0, 0, 0, 0), mode="replicate")
+    with torch.no_grad():
+        torch.testing.assert_close(module(image), module.network(padded)[..., :7])
+
+
+def test_options_reach_the_network() -> None:
+    few = build_model(ModelConfig("scale", **TINY, options={"order": 1}), 1, 2)
+    many = build_model(ModelConfig("scale", **TINY, options={"order": 3}), 1, 2)
+    assert parameter_count(few) < parameter_count(many)
+
+
+def test_unknown_model() -> None:
+    with pytest.raises(ScaleGroupError, match=r"a model of \['plain', 'scale'\], received other"):
+        build_model(ModelConfig("other"), 1, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", [8_000, 15_000, 60_000])
+def test_plain_network_of_the_same_size(target: int) -> None:
+    plain = match_parameters(ModelConfig("plain"), target, in_channels=4, out_channels=4)
+    assert abs(parameter_count(build_model(plain, 4, 4)) / target - 1) < 0.2
+
+
+def test_hard_dice() -> None:
+    truth = torch.tensor([[0, 1, 1], [2, 2, 0]])
+    assert hard_dice(truth, truth, 3) == [1.0, 1.0]
+    assert hard_dice(torch.zeros_like(truth), truth, 3) == [0.0, 0.0]
+    assert math.isnan(hard_dice(truth, truth, 4)[2])
+    assert hard_dice(torch.full_like(truth, 3), truth, 4)[2] == 0.0
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "batch_size", "learning_rate", "validate_every", "threads"])
+def test_trainer_config_refuses(name: str) -> None:
+    with pytest.raises(ScaleGroupError, match=f"{name} > 0, received 0"):
+        TrainerConfig(**{name: 0})

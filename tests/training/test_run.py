@@ -1,0 +1,138 @@
+"""One run: what it leaves behind, that it learns, and that it goes on after an interruption."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+for package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy"):
+    pytest.importorskip(package, reason="needs the extra 'train'")
+
+from lightning.pytorch.callbacks import Callback
+
+from scalegroup.data import DataError, load
+from scalegroup.errors import ScaleGroupError
+from scalegroup.training import ModelConfig, Segmentation, SegmentationData, TrainerConfig, dice_at_scales, fit
+
+PLAIN = ModelConfig("plain", channels=(2, 4), strides=(2,), num_res_units=0)
+OURS = ModelConfig("scale", channels=(2, 4), strides=(2,), num_res_units=0, options={"num_scales": 2, "order": 1})
+SHORT = TrainerConfig(max_epochs=4, validate_every=1)
+
+
+class Interruption(Callback):
+    """Stops a run as a user does, at the end of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise RuntimeError("interrupted")
+
+
+class Epochs(Callback):
+    """Notes which epochs were run."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self.seen.append(trainer.current_epoch)
+
+
+def losses(out: Path) -> list[float]:
+    with (out / "metrics.csv").open() as file:
+        return [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
+
+
+@pytest.mark.parametrize("model", [PLAIN, OURS], ids=["plain", "scale"])
+def test_a_run_and_its_checkpoint(phantoms: Any, tmp_path: Path, model: ModelConfig) -> None:
+    best = fit(phantoms, model, SHORT, tmp_path / "run")
+    assert best == tmp_path / "run" / "best.ckpt"
+    assert {path.name for path in best.parent.iterdir()} >= {"best.ckpt", "last.ckpt", "metrics.csv"}
+    assert losses(best.parent)[-1] < losses(best.parent)[0]
+    module = Segmentation.load(best)
+    assert module.model_config == model
+    assert module.classes == ("core", "oedema", "enhancing")
+    assert not module.training
+    rows = dice_at_scales(module, [load(case) for case in phantoms.split().test], (0.8, 1.0))
+    assert [(row.scale, row.label) for row in rows] == [(s, c) for s in (0.8, 1.0) for c in module.classes]
+
+
+def test_an_interrupted_run_goes_on(phantoms: Any, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fit(phantoms, PLAIN, SHORT, tmp_path / "a", callbacks=[Interruption(2)])
+    again = Epochs()
+    fit(phantoms, PLAIN, SHORT, tmp_path / "a", callbacks=[again])
+    assert again.seen == [2, 3]
+    finished = Epochs()
+    fit(phantoms, PLAIN, SHORT, tmp_path / "a", callbacks=[finished])
+    assert finished.seen == []
+    anew = Epochs()
+    fit(phantoms, PLAIN, SHORT, tmp_path / "a", resume=False, callbacks=[anew])
+    assert anew.seen == [0, 1, 2, 3]
+
+
+def test_seeds_decide_everything(phantoms: Any, tmp_path: Path) -> None:
+    runs = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        best = fit(phantoms, PLAIN, replace(SHORT, max_epochs=1, seed=seed), tmp_path / name)
+        runs[name] = Segmentation.load(best).state_dict()
+    for key, value in runs["a"].items():
+        torch.testing.assert_close(runs["b"][key], value)
+    assert any(not torch.equal(runs["c"][key], value) for key, value in runs["a"].items())
+
+
+def test_two_runs_do_not_mix(phantoms: Any, tmp_path: Path) -> None:
+    fit(phantoms, PLAIN, replace(SHORT, max_epochs=1), tmp_path / "run")
+    other = replace(PLAIN, channels=(3, 4))
+    with pytest.raises(ScaleGroupError, match=r"the run in .*run, received another model\.channels"):
+        fit(phantoms, other, replace(SHORT, max_epochs=1), tmp_path / "run")
+
+
+def test_checkpoint_errors_name_the_path(tmp_path: Path) -> None:
+    with pytest.raises(ScaleGroupError, match=r"nothing at .*none\.ckpt"):
+        Segmentation.load(tmp_path / "none.ckpt")
+    (tmp_path / "bad.ckpt").write_text("no checkpoint")
+    with pytest.raises(ScaleGroupError, match=r"checkpoint of scalegroup, received .*bad\.ckpt"):
+        Segmentation.load(tmp_path / "bad.ckpt")
+
+
+def test_missing_data_are_named(phantoms: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="one folder per patient"):
+        fit(replace(phantoms, root=tmp_path), PLAIN, SHORT, tmp_path / "run")
+
+
+def test_batches(phantoms: Any) -> None:
+    whole = next(iter(SegmentationData(phantoms.split(), TrainerConfig(), multiple=4).train_dataloader()))
+    assert whole["image"].shape == (2, 4, 20, 20, 20)
+    assert whole["label"].shape == (2, 1, 20, 20, 20)
+    patches = SegmentationData(phantoms.split(), TrainerConfig(patch=(8, 10, 12), flip=True))
+    assert next(iter(patches.train_dataloader()))["image"].shape == (2, 4, 8, 10, 12)
+    assert next(iter(patches.val_dataloader()))["image"].shape == (1, 4, 18, 18, 18)
+
+
+def test_patches_cut_image_and_label_alike(phantoms: Any) -> None:
+    data = SegmentationData(phantoms.split(), TrainerConfig(patch=(9, 9, 9), flip=True, batch_size=1))
+    scans = data.scans("train")
+    # A flair value tells its voxel, apart from the clipped ones at both ends of a scan.
+    ends = {float(end) for scan in scans for end in (scan.image[3].min(), scan.image[3].max())}
+    pairs: dict[float, int] = {}
+    for scan in scans:
+        pairs |= dict(zip(scan.image[3].ravel().tolist(), scan.label.ravel().tolist(), strict=True))
+    for batch in data.train_dataloader():
+        values, labels = batch["image"][0, 3].ravel().tolist(), batch["label"].ravel().tolist()
+        found = [(pairs[value], label) for value, label in zip(values, labels, strict=True) if value not in ends]
+        assert len(found) > 600
+        assert all(expected == label for expected, label in found)
+
+
+def test_training_on_patches(phantoms: Any, tmp_path: Path) -> None:
+    config = TrainerConfig(max_epochs=1, validate_every=1, patch=(8, 8, 8))
+    module = Segmentation.load(fit(phantoms, PLAIN, config, tmp_path / "run"))
+    assert module.predict(torch.randn(1, 4, 21, 18, 17)).shape == (1, 21, 18, 17)
