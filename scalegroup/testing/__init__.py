@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from scalegroup.errors import missing_extra
 from scalegroup.testing.algebra import GroupContract, RepresentationContract, check_group, check_representation
+from scalegroup.testing.bases import BasisContract
+from scalegroup.testing.check import EquivarianceReport, check_equivariance
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.inputs import AnalyticField, Blobs, Waves, centred
+from scalegroup.testing.layers import LayerContract
 from scalegroup.testing.sampling import circular
 
 if TYPE_CHECKING:
@@ -20,12 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnalyticField",
+    "BasisContract",
     "Blobs",
     "EquivarianceErrors",
+    "EquivarianceReport",
     "GroupContract",
+    "LayerContract",
     "RepresentationContract",
     "Waves",
     "centred",
+    "check_equivariance",
     "check_group",
     "check_representation",
     "circular",
