@@ -39,13 +39,9 @@ class Brats:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
-        folders = sorted(
-            path for path in self.root.glob("*") if path.is_dir() and not path.name.startswith(".")
-        )
+        folders = sorted(path for path in self.root.glob("*") if path.is_dir() and not path.name.startswith("."))
         if not folders:
-            raise DataError(
-                "one folder per patient", f"none in {self.root}", "give the folder above the patients"
-            )
+            raise DataError("one folder per patient", f"none in {self.root}", "give the folder above the patients")
         self.cases = tuple(self._case(folder) for folder in folders)
 
     def __repr__(self) -> str:

@@ -80,7 +80,5 @@ class Decathlon:
         except json.JSONDecodeError as error:
             raise DataError("valid JSON", f"{self._index_path} ({error})", "download it again") from error
         if not isinstance(index, dict):
-            raise DataError(
-                "a JSON object", f"{type(index).__name__} in {self._index_path}", "download it again"
-            )
+            raise DataError("a JSON object", f"{type(index).__name__} in {self._index_path}", "download it again")
         return index

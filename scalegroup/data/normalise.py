@@ -10,9 +10,7 @@ import numpy.typing as npt
 from scalegroup.errors import ScaleGroupError
 
 
-def normalise(
-    image: npt.NDArray[np.floating[Any]], lower: float = 0.5, upper: float = 99.5
-) -> npt.NDArray[np.float32]:
+def normalise(image: npt.NDArray[np.floating[Any]], lower: float = 0.5, upper: float = 99.5) -> npt.NDArray[np.float32]:
     """Clips every channel to its percentiles, then gives it zero mean and unit variance.
 
     `y = (clip(x) - mean(clip(x))) / std(clip(x))`, per channel over all voxels. One voxel of 1.7e6 in a
@@ -38,9 +36,7 @@ def normalise(
         (True, 1.0)
     """
     if not 0 <= lower < upper <= 100:
-        raise ScaleGroupError(
-            "percentiles 0 <= lower < upper <= 100", (lower, upper), "the defaults suit most scans"
-        )
+        raise ScaleGroupError("percentiles 0 <= lower < upper <= 100", (lower, upper), "the defaults suit most scans")
     axes = tuple(range(1, image.ndim))
     low, high = np.percentile(image, [lower, upper], axis=axes, keepdims=True)
     clipped = np.clip(image.astype(np.float64), low, high)

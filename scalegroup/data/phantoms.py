@@ -34,7 +34,7 @@ _CONTRAST = {
 
 
 def head_phantom(
-    seed: int, size: int = 48, lesion_radius: tuple[float, float] = (0.12, 0.24), noise: float = 0.04
+    seed: int, size: int = 48, lesion_radius: tuple[float, float] = (0.15, 0.3), noise: float = 0.04
 ) -> tuple[Array, npt.NDArray[np.uint8]]:
     """One made-up head: shells of tissue, folded cortex, ventricles, vessels, one lesion with rim and oedema.
 
@@ -45,7 +45,7 @@ def head_phantom(
         seed: of everything that varies: pose, shape, lesion, intensities, noise.
         size: voxels per axis; default 48.
         lesion_radius: smallest and largest radius of the tumour without its oedema, as a share of the
-            half-width of the volume; default (0.12, 0.24), which is 3 to 6 voxels of 48.
+            half-width of the volume; default (0.15, 0.3), which is 4 to 7 voxels of 48.
         noise: standard deviation of the noise, where white matter in t1 is about 0.7; default 0.04.
 
     Returns:
@@ -63,9 +63,7 @@ def head_phantom(
     low, high = lesion_radius
     if size < 16 or not 0 < low <= high < 0.5:
         received = f"size {size} and radii {lesion_radius}"
-        raise ScaleGroupError(
-            "size >= 16 and radii 0 < low <= high < 0.5", received, "the defaults suit a demo"
-        )
+        raise ScaleGroupError("size >= 16 and radii 0 < low <= high < 0.5", received, "the defaults suit a demo")
     rng = np.random.default_rng(seed)
     grid = _Grid(size, rng)
     tissue, depth = _anatomy(grid)
@@ -77,9 +75,7 @@ def head_phantom(
     return _intensities(grid, tissue, noise), label
 
 
-def write_phantoms(
-    root: str | os.PathLike[str], seeds: Sequence[int], size: int = 48, voxel: float = 4.0
-) -> Path:
+def write_phantoms(root: str | os.PathLike[str], seeds: Sequence[int], size: int = 48, voxel: float = 4.0) -> Path:
     """Writes one BraTS patient per seed, `BraTS_0001` for seed 1, and returns the folder.
 
     A patient that is complete is not written again, so that an interrupted run goes on where it stopped.
@@ -171,9 +167,7 @@ def _lesion(grid: _Grid, depth: _Float, radius: float) -> tuple[dict[str, _Float
     rng = grid.rng
     room = np.argwhere(depth > min(0.5 * radius, 0.9 * float(depth.max())))
     centre = grid.points[(slice(None), *room[rng.integers(len(room))])]
-    shape = grid.ellipsoid(centre, radius * rng.uniform(0.8, 1.25, 3)) + 0.16 * radius * grid.field(
-        1.6 * radius
-    )
+    shape = grid.ellipsoid(centre, radius * rng.uniform(0.8, 1.25, 3)) + 0.16 * radius * grid.field(1.6 * radius)
     swelling = shape - rng.uniform(0.55, 0.9) * radius + 0.22 * radius * grid.field(2.5 * radius)
     # Oedema spreads through white matter and stops at fluid and bone; the tumour itself stays inside the
     # brain.

@@ -67,9 +67,7 @@ def rescale(
         [(1, 30, 30, 30), (30, 30, 30)]
     """
     if image.shape[1:] != label.shape:
-        raise ScaleGroupError(
-            f"an image of the space {label.shape} of its label", image.shape, "(channel, *space)"
-        )
+        raise ScaleGroupError(f"an image of the space {label.shape} of its label", image.shape, "(channel, *space)")
     return rescale_image(image, factor, canvas), rescale_label(label, factor, canvas)
 
 
@@ -85,15 +83,12 @@ def rescale_label(
 ) -> npt.NDArray[np.uint8]:
     """The label part of `rescale`: linear per class, then the largest."""
     maps = [
-        _sample((label == index).astype(np.float32), factor, canvas, order=1)
-        for index in range(int(label.max()) + 1)
+        _sample((label == index).astype(np.float32), factor, canvas, order=1) for index in range(int(label.max()) + 1)
     ]
     return np.asarray(np.argmax(np.stack(maps), axis=0), dtype=np.uint8)
 
 
-def _sample(
-    volume: npt.NDArray[np.float32], factor: float, canvas: Canvas, order: int
-) -> npt.NDArray[np.float32]:
+def _sample(volume: npt.NDArray[np.float32], factor: float, canvas: Canvas, order: int) -> npt.NDArray[np.float32]:
     shape = rescaled_shape(volume.shape, factor, canvas)
     if factor == 1:
         return volume.copy()

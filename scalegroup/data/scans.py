@@ -72,9 +72,7 @@ class Split:
     test: tuple[Case, ...]
 
 
-def split(
-    cases: Sequence[Case], train: int, validation: int, test: int | None = None, seed: int = 0
-) -> Split:
+def split(cases: Sequence[Case], train: int, validation: int, test: int | None = None, seed: int = 0) -> Split:
     """Shuffles the cases by `seed` and deals them out; the test set is dealt first.
 
     The test cases therefore depend on the seed and their own number only: they stay the same when the

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from rich.box import SIMPLE_HEAD
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -58,7 +59,7 @@ class ShowProgress(Callback):
 def dice_table(title: str, rows: Mapping[str, Mapping[float, float]]) -> Table:
     """A table with one row per name and one column per test scale."""
     scales = list(next(iter(rows.values())))
-    table = Table(title=title, padding=(0, 0, 0, 1))
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
     table.add_column("test scale", no_wrap=True)
     for scale in scales:
         table.add_column(f"{scale:g}", justify="right", no_wrap=True)

@@ -42,7 +42,7 @@ def test_phantom_lesions_vary_in_size_and_place() -> None:
 
 
 def test_phantom_needs_context() -> None:
-    # No threshold on one modality finds the lesion: its best Dice stays poor.
+    # No threshold on one modality finds the lesion: even the best for this very scan has a poor Dice.
     image, label = head_phantom(2, size=32)
     truth = label > 0
     best = 0.0
@@ -50,7 +50,7 @@ def test_phantom_needs_context() -> None:
         for level in np.percentile(channel, np.arange(2, 100, 2)):
             for found in (channel > level, channel <= level):
                 best = max(best, 2 * (found & truth).sum() / (found.sum() + truth.sum()))
-    assert best < 0.6
+    assert best < 0.7
 
 
 @pytest.mark.parametrize(
