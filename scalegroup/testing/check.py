@@ -18,8 +18,7 @@ from scalegroup.testing.inputs import lines
 
 ADVICE = {
     "measurement": "nothing above the floor of the measurement; try a larger size, or protocol='torus'",
-    "border": "the border of the volume: padded voxels are not the object going on; a larger volume, or "
-    "padding_mode='replicate', makes it smaller",
+    "border": "the border of the volume, which wide kernels see from far; a larger volume makes it smaller",
     "kernels": "the kernels, within their declared bound; a wider support or a larger sigma makes it smaller",
     "strides": "the strides: a coarse grid does not hold all that is passed to it; a larger sigma there removes it",
     "layers": "layers without the scale in them, such as plain convolutions or pooling windows of fixed size",
@@ -38,7 +37,6 @@ class EquivarianceReport:
         module: name of the module's class.
         errors: errors of the output.
         before: errors of the regular field that enters the last projection over the scales; `None` if there is none.
-        inner: errors of the same field in the middle of the volume only.
         linear: errors of the same field with all activations replaced by the identity.
         declared: sum of the declared bounds of the layers; nan if no layer declares one.
         unbounded: classes of the layers without a bound.
@@ -49,7 +47,6 @@ class EquivarianceReport:
     module: str
     errors: EquivarianceErrors
     before: EquivarianceErrors | None
-    inner: EquivarianceErrors
     linear: EquivarianceErrors
     declared: float
     unbounded: tuple[str, ...]
@@ -85,7 +82,7 @@ class EquivarianceReport:
             table.append(("mean over scales", _percent(self.errors.projected_mean), "as if projected"))
         missing = f"without {', '.join(self.unbounded)}" if self.unbounded else ""
         table.append(("declared bound", _percent(self.declared), missing))
-        table.append(("far from the border", _percent(self.inner.error), "the middle of the volume only"))
+        table.append(("border", _percent(field.border), "change of the output if padded in another way"))
         table.append(("without activations", _percent(self.linear.error), "each replaced by the identity"))
         table.append(("negative twin", _percent(self.trivial), "nothing done to the output"))
         table.append(("floor", _percent(field.floor), "of the measurement"))
@@ -101,12 +98,7 @@ class EquivarianceReport:
 
 
 def check_equivariance(
-    module: torch.nn.Module,
-    scale: float | None = None,
-    protocol: Protocol = "blobs",
-    *,
-    interior: float = 0.6,
-    **options: Any,
+    module: torch.nn.Module, scale: float | None = None, protocol: Protocol = "blobs", **options: Any
 ) -> EquivarianceReport:
     """Measure how equivariant a module is under scaling, and say what limits it.
 
@@ -119,7 +111,6 @@ def check_equivariance(
             `channels`.
         scale: the factor. Default: the base of the group.
         protocol: "blobs", "lattice" or "torus", see `equivariance_error`. Default "blobs".
-        interior: share of the volume, per axis, that is compared. Default 0.6.
         **options: all other options of `equivariance_error`, such as `size` or `seed`.
 
     Returns:
@@ -141,12 +132,11 @@ def check_equivariance(
           scale 1 -> 1.41      ...
         Limited by the projection over the truncated window: content enters and leaves it; ...
     """
-    errors = equivariance_error(module, scale, protocol, interior=interior, **options)
+    errors = equivariance_error(module, scale, protocol, **options)
     projection = _projection(module)
     cut = module if projection is None else _UpTo(module, projection)
-    before = None if projection is None else equivariance_error(cut, scale, protocol, interior=interior, **options)
-    inner = equivariance_error(cut, scale, protocol, interior=interior / 2, **options)
-    linear = equivariance_error(_without_activations(cut), scale, protocol, interior=interior, **options)
+    before = None if projection is None else equivariance_error(cut, scale, protocol, **options)
+    linear = equivariance_error(_without_activations(cut), scale, protocol, **options)
     layers = list(_bounded_layers(module))
     bounds = [layer.declared_error for layer in layers]
     finite = [bound for bound in bounds if math.isfinite(bound)]
@@ -159,11 +149,10 @@ def check_equivariance(
         module=type(module).__name__,
         errors=errors,
         before=before,
-        inner=inner,
         linear=linear,
         declared=declared,
         unbounded=tuple(unbounded),
-        limits=(*_limits(module, field, inner, linear, declared), *_window(errors, field)),
+        limits=(*_limits(module, field, linear, declared), *_window(errors, field)),
     )
 
 
@@ -225,14 +214,13 @@ def _bounded_layers(module: torch.nn.Module) -> Iterator[nn.EquivariantModule]:
 def _limits(
     module: torch.nn.Module,
     field: EquivarianceErrors,
-    inner: EquivarianceErrors,
     linear: EquivarianceErrors,
     declared: float,
 ) -> tuple[str]:
     """What limits the field before the projection: the first explanation that holds, from outside to inside."""
     if field.error <= 3 * field.floor:
         return ("measurement",)
-    if inner.error < 0.5 * field.error:
+    if field.border > 0.5 * field.error:
         return ("border",)
     if linear.error < 0.5 * field.error:
         return ("nonlinearity",)

@@ -15,7 +15,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.testing.experiment import Experiment, Protocol, group_of
 from scalegroup.testing.inputs import Array, centred, lines
-from scalegroup.testing.sampling import at_positions, circular
+from scalegroup.testing.sampling import at_positions, circular, with_padding
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class EquivarianceErrors:
         trivial: the negative twin, `‖f(L_a x) - f(x)‖ / ‖f(x)‖`: as if nothing had to be done to the output. It must
             be large, or the input was too simple for the test to mean anything.
         floor: error of the comparison itself: the same figure for the inputs, sampled on the output's grid.
+        border: change of what is compared if the volume is padded in another way (by the border voxels; by zeros, if
+            that is what the module does); 0 on the torus and for modules that do not pad. Large where kernels are wide
+            for the volume, and then a part of the errors is the border's.
     """
 
     factor: float
@@ -49,6 +52,7 @@ class EquivarianceErrors:
     projected_mean: float
     trivial: float
     floor: float
+    border: float
 
     @property
     def per_scale(self) -> float:
@@ -135,10 +139,10 @@ def equivariance_error(
     experiment = Experiment.plan(group, scale, protocol, size, interior)
     f = experiment.inputs(in_field, seed, batch, wmax, width, inside)
     g = f.act(experiment.factor)
-    twin = circular(module) if experiment.on_torus else copy.deepcopy(module)
-    twin = twin.eval().to(dtype)
-    y_f = _run(twin, f.sample([centred(experiment.small)] * group.dim), dtype)
-    y_g = _run(twin, g.sample([centred(experiment.large)] * group.dim), dtype)
+    x_f = f.sample([centred(experiment.small)] * group.dim)
+    x_g = g.sample([centred(experiment.large)] * group.dim)
+    twin = circular(module) if experiment.on_torus else module
+    y_f, y_g = _run(twin, x_f, dtype), _run(twin, x_g, dtype)
     if out_field is None:
         out_field = y_f.shape[1] * group.scalar
     if y_f.shape[1] != out_field.size:
@@ -148,7 +152,14 @@ def equivariance_error(
     grids = experiment.output_grids(tuple(y_f.shape[2:]), tuple(y_g.shape[2:]), out_spacing)
     inputs = _compare(experiment, f.sample(grids[0]), g.sample(grids[1]), grids, in_field, (0, 0))
     result = _compare(experiment, y_f, y_g, grids, out_field, truncation_reach(module))
-    return replace(result, floor=inputs.error)
+    border = 0.0
+    modes = {getattr(part, "padding_mode", None) for part in module.modules()} - {None}
+    if modes and not experiment.on_torus:
+        other = _run(with_padding(module, "zeros" if modes == {"replicate"} else "replicate"), x_g, dtype)
+        points = [experiment.factor * experiment.compared(grid) for grid in grids[0]]
+        seen, changed = (at_positions(y, grids[1], points, None) for y in (y_g, other))
+        border = relative_error(changed, seen)
+    return replace(result, floor=inputs.error, border=border)
 
 
 def truncation_reach(module: torch.nn.Module) -> tuple[int, int]:
@@ -205,6 +216,7 @@ def _compare(
         projected_mean=relative_error(stack_g.mean(2), stack_f.mean(2)),
         trivial=relative_error(still, y_f),
         floor=math.nan,
+        border=math.nan,
     )
 
 
@@ -242,9 +254,10 @@ def _types(
 
 
 def _run(module: torch.nn.Module, x: Tensor, dtype: torch.dtype) -> Tensor:
-    place = next((p.device for p in module.parameters()), torch.device("cpu"))
+    twin = copy.deepcopy(module).eval().to(dtype)
+    place = next((p.device for p in twin.parameters()), torch.device("cpu"))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        y = module(x.to(place, dtype))
+        y = twin(x.to(place, dtype))
     if not isinstance(y, Tensor) or y.ndim != x.ndim:
         received = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
         hint = "wrap the module so that it returns one field"

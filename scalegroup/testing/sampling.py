@@ -18,18 +18,23 @@ from scalegroup.testing.inputs import Array
 Module = TypeVar("Module", bound=torch.nn.Module)
 
 
-def circular(module: Module) -> Module:
-    """A copy of a module that lives on the torus: every `padding_mode` in it is "circular".
+def with_padding(module: Module, mode: str) -> Module:
+    """A copy of a module in which every `padding_mode` is this one.
 
     Example:
-        >>> circular(torch.nn.Sequential(torch.nn.Conv1d(1, 1, 3, padding=1)))[0].padding_mode
-        'circular'
+        >>> with_padding(torch.nn.Conv1d(1, 1, 3, padding=1), "replicate").padding_mode
+        'replicate'
     """
     twin = copy.deepcopy(module)
     for part in twin.modules():
         if isinstance(getattr(part, "padding_mode", None), str):
-            part.padding_mode = "circular"  # type: ignore[assignment]
+            part.padding_mode = mode  # type: ignore[assignment]
     return twin
+
+
+def circular(module: Module) -> Module:
+    """A copy of a module that lives on the torus: every `padding_mode` in it is "circular"."""
+    return with_padding(module, "circular")
 
 
 def output_spacing(n_in: int, n_out: int) -> float:
