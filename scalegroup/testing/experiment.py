@@ -97,10 +97,16 @@ class Experiment:
         """Positions of the output points along each axis, for both inputs, in voxels of the input."""
         if not self.on_torus:
             return self._grids(self.small, f_shape, spacing), self._grids(self.large, g_shape, spacing)
-        if any(n * self.large != m * self.small for n, m in zip(f_shape, g_shape, strict=True)):
+        fits = [max(n, m) % min(n, m) == 0 for n, m in self._sizes(f_shape, g_shape)]
+        same = [n * self.large == m * self.small for n, m in zip(f_shape, g_shape, strict=True)]
+        if not all(fits + same):
             hint = "give such a size, or use protocol='blobs'"
             raise ScaleGroupError("sizes that the module's strides divide", (self.small, self.large), hint)
         return [centred(n, self.small / n) for n in f_shape], [centred(n, self.large / n) for n in g_shape]
+
+    def _sizes(self, f_shape: tuple[int, ...], g_shape: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Input and output size along each axis, for both inputs."""
+        return [(self.small, n) for n in f_shape] + [(self.large, n) for n in g_shape]
 
     @staticmethod
     def _grids(n_in: int, shape: tuple[int, ...], spacing: float | None) -> list[Array]:
