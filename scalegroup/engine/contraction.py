@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from scalegroup.errors import ScaleGroupError
+
 
 class Term(NamedTuple):
     """One summand `y[target] += W[:, :, tap] · A[operator] x[source]`; all four are indices.
@@ -26,9 +28,15 @@ class Contraction:
     Args:
         products: for each basis function `f` the indices of its one-dimensional factors, one per axis.
         terms: which scales feed which.
-        num_out: number of output scales.
+        num_out: number of output scales; each is the target of a term.
     """
 
     products: tuple[tuple[int, ...], ...]
     terms: tuple[Term, ...]
     num_out: int
+
+    def __post_init__(self) -> None:
+        bare = sorted(set(range(self.num_out)) - {term.target for term in self.terms})
+        if bare:
+            hint = "an output without a term would not be written"
+            raise ScaleGroupError(f"a term for each of {self.num_out} output scales", f"none for {bare}", hint)
