@@ -1,0 +1,299 @@
+"""Every method computes the same contraction as the oracle: values, gradients, geometry and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, multiply_adds
+from scalegroup.engine.operators import fold
+from scalegroup.errors import ScaleGroupError
+from scalegroup.kernels import first_position, operator_matrix, output_positions, output_size, sample_taps
+from scalegroup.symbolic import Basis, HermiteBasis, SymbolicBasis
+
+TORCH_MODE = {"zeros": "constant", "replicate": "replicate", "reflect": "reflect", "circular": "circular"}
+modes = st.sampled_from(sorted(TORCH_MODE))
+
+
+class Case(NamedTuple):
+    """The arguments of `contract`, in float64."""
+
+    x: Tensor
+    weight: Tensor
+    operators: list[list[AxisOperator]]
+    contraction: Contraction
+
+    def run(self, method: str, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+        """The output, and the gradients of a fixed sum of it, in x and weight."""
+        x, weight = (t.to(dtype, copy=True).requires_grad_() for t in (self.x, self.weight))
+        y = contract(x, weight, self.operators, self.contraction, method)
+        loss = torch.linspace(-1, 1, y.numel(), dtype=dtype).reshape(y.shape)
+        return y.detach(), *torch.autograd.grad((y * loss.cos()).sum(), (x, weight))
+
+
+@cache
+def symbolic_basis(dim: int) -> Basis:
+    functions = ["exp(-x**2/2)", "x*exp(-x**2)", "(1 - x**2)*exp(-x**2/2)"]
+    return SymbolicBasis(functions, dim, products=[(0,) * dim, (1,) * dim, (2,) + (0,) * (dim - 1)])
+
+
+def bases(dim: int) -> st.SearchStrategy[Basis]:
+    """Total and each degree, equal and different per axis, and symbolic products that are not a full grid."""
+    each = st.tuples(*[st.integers(0, 2)] * dim).map(lambda orders: HermiteBasis(orders, dim, "each"))
+    total = st.integers(0, 3).map(lambda order: HermiteBasis(order, dim))
+    return total | each | st.just(dim).map(symbolic_basis)
+
+
+def interactions(kind: str, scales: int, extent: int, scale_padding: str, transposed: bool) -> Contraction:
+    """The terms of lifting, group convolution and projection, as the layers build them."""
+    if kind == "lifting":
+        return Contraction((), tuple(Term(s, 0, s, 0) for s in range(scales)), scales)
+    if kind == "projection":
+        return Contraction((), tuple(Term(0, s, s, 0) for s in range(scales)), 1)
+    top = scales - 1 if scale_padding == "replicate" else 2 * scales
+    pairs = [(s, min(s + t, top), t) for s in range(scales) for t in range(extent)]
+    kept = [(s, other, t) for s, other, t in pairs if other < scales]
+    terms = [Term(other, s, s, t) if transposed else Term(s, other, s, t) for s, other, t in kept]
+    return Contraction((), tuple(terms), scales)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """All that a layer can ask of the engine: `axes` are as short as one voxel, kernels up to 13 wide."""
+    dim = draw(st.integers(1, 3))
+    basis = draw(bases(dim))
+    scales, extent = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    transposed = draw(st.booleans())
+    kind = draw(st.sampled_from(("group", "lifting", "projection")))
+    some = interactions(kind, scales, extent, draw(st.sampled_from(("zeros", "replicate"))), transposed)
+    contraction = Contraction(basis.products, some.terms, some.num_out)
+    strides = draw(st.tuples(*[st.integers(1, 3)] * dim))
+    mode, valid = draw(modes), draw(st.booleans())
+    widths = [draw(st.sampled_from((0.5, 1.0))) * 2 ** (s / 2) for s in range(scales)]
+    radius = max(-sample_taps(basis, width * q, 2.5).first for width in widths for q in strides)
+    sizes = [draw(st.integers(2 * radius + 1, 2 * radius + 3) if valid else st.integers(1, 8)) for _ in range(dim)]
+    if valid and dim == 3:
+        sizes[1:], strides = [1 + 2 * radius] * 2, (strides[0], 1, 1)
+    coarse = [output_size(n, q, "valid" if valid else "same", radius) for n, q in zip(sizes, strides, strict=True)]
+
+    operators = []
+    for width in widths:
+        axes = []
+        for n, m, q in zip(sizes, coarse, strides, strict=True):
+            whole, phase = first_position(n, m, q)
+            taps = sample_taps(basis, width * q, 2.5, phase=phase)
+            values = torch.tensor(taps.values)
+            axes.append(AxisOperator(values, whole + taps.first, q, n, m, mode, transposed))
+        operators.append(axes)
+    rng = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    batch, channels, out = draw(st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 3)))
+    sources = 1 + max(term.source for term in contraction.terms)
+    x = torch.randn(batch, channels, sources, *(coarse if transposed else sizes), generator=rng, dtype=torch.float64)
+    weight = torch.randn(out, channels, extent, len(basis), generator=rng, dtype=torch.float64)
+    return Case(x, weight, operators, contraction)
+
+
+def one_case(dim: int = 2, size: int = 9, stride: int = 2, channels: int = 2, order: int = 2) -> Case:
+    """A group convolution of three scales that mixes two of them."""
+    basis = HermiteBasis(order, dim)
+    some = interactions("group", 3, 2, "zeros", False)
+    n_out = output_size(size, stride)
+    whole, phase = first_position(size, n_out, stride)
+    operators = []
+    for scale in (1.0, 1.5, 2.0):
+        taps = sample_taps(basis, scale * stride, phase=phase)
+        operators.append([AxisOperator(torch.tensor(taps.values), whole + taps.first, stride, size, n_out)] * dim)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(2, channels, 3, *[size] * dim, generator=rng, dtype=torch.float64)
+    weight = torch.randn(3, channels, 2, len(basis), generator=rng, dtype=torch.float64)
+    return Case(x, weight, operators, Contraction(basis.products, some.terms, 3))
+
+
+def worst(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> float:
+    """The largest difference, relative to the largest number of each tensor."""
+    pairs = zip(found, wanted, strict=True)
+    return max(float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1e-6)) for a, b in pairs)
+
+
+# separable == dense
+
+
+@settings(max_examples=50)
+@given(cases())
+def test_separable_is_the_oracle(case: Case) -> None:
+    exact = case.run("dense")
+    assert worst(case.run("separable"), exact) < 1e-10
+    assert worst(case.run("separable", torch.float32), exact) < 1e-5
+
+
+@given(cases())
+def test_auto_is_one_of_them(case: Case) -> None:
+    assert worst(case.run("auto"), case.run("dense")) < 1e-10
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_the_comparison_sees_every_index_of_a_term(index: int) -> None:
+    """The negative twin: a contraction with one index changed is another function."""
+    case = one_case()
+    terms = list(case.contraction.terms)
+    first = list(terms[0])
+    first[index] = 1 - first[index] if index < 3 else 1
+    terms[0] = Term(*first)
+    other = case._replace(contraction=Contraction(case.contraction.products, tuple(terms), 3))
+    assert worst(other.run("separable"), case.run("dense")) > 1e-2
+
+
+@pytest.mark.parametrize("method", ["dense", "separable"])
+def test_gradients(method: str) -> None:
+    case = one_case(size=5, channels=1, order=1)
+    inputs = [t.clone().requires_grad_() for t in (case.x[:1], case.weight)]
+
+    def function(x: Tensor, weight: Tensor) -> Tensor:
+        return contract(x, weight, case.operators, case.contraction, method)
+
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
+
+
+def test_slabs_of_one_slice_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = one_case(dim=3, size=5)
+    whole = case.run("separable")
+    monkeypatch.setattr("scalegroup.engine.separable._SLAB_BYTES", 1)
+    assert worst(case.run("separable"), whole) < 1e-12
+
+
+# The choice of a method
+
+
+@pytest.mark.parametrize("method", ["fast", "", None])
+def test_unknown_methods_are_refused(method: str) -> None:
+    case = one_case(dim=1)
+    text = rf"a method out of \('auto', 'dense', 'separable'\), received {method!r}; 'auto' chooses by cost"
+    with pytest.raises(ScaleGroupError, match=text):
+        contract(*case, method)
+
+
+def test_auto_takes_the_cheaper_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    for name in METHODS[1:]:
+        monkeypatch.setattr(f"scalegroup.engine.execute.{name}.contract", lambda *_, name=name: taken.append(name))
+    contract(*one_case(dim=1))
+    contract(*one_case(dim=3, stride=1, size=12))
+    assert taken == ["dense", "separable"]
+
+
+def test_the_price_of_separable_does_not_grow_with_the_kernel() -> None:
+    def prices(sigma: float) -> tuple[int, int]:
+        taps = torch.tensor(sample_taps(HermiteBasis(2), sigma).values)
+        axes = [AxisOperator(taps, -(taps.shape[1] // 2), 1, 48, 48)] * 3
+        one = Contraction(HermiteBasis(2).products, (Term(0, 0, 0, 0),), 1)
+        shape = (16, 16, 1, 10)
+        return multiply_adds("dense", shape, [axes], one), multiply_adds("separable", shape, [axes], one)
+
+    narrow, wide = prices(1.0), prices(2.0)
+    assert narrow[1] == wide[1] < narrow[0]
+    assert wide[0] > 4 * narrow[0]
+
+
+@pytest.mark.parametrize("method", ["dense", "separable"])
+def test_every_output_scale_needs_a_term(method: str) -> None:
+    case = one_case(dim=1)
+    with pytest.raises(ScaleGroupError, match=r"a term for each of 3 output scales, received none for \[1\]"):
+        Contraction(case.contraction.products, (Term(0, 0, 0, 0), Term(2, 0, 0, 0)), 3)
+
+
+# Mixed precision, compiled and exported programs
+
+
+@given(cases())
+def test_bfloat16_autocast_is_near(case: Case) -> None:
+    exact = case.run("dense")[0]
+    for method in METHODS[1:]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = contract(case.x.float(), case.weight.float(), case.operators, case.contraction, method)
+        assert y.dtype == torch.bfloat16
+        assert float((y.double() - exact).norm() / exact.norm().clamp(min=1e-6)) < 2e-2
+
+
+@pytest.mark.parametrize("dim", [1, 3])
+def test_the_operator_is_a_good_citizen_of_torch(dim: int) -> None:
+    case = one_case(dim=dim, size=5, channels=1, order=1)
+    matrices = [axis.matrix() for axes in case.operators for axis in axes]
+    products = [i for product in case.contraction.products for i in product]
+    terms = [i for term in case.contraction.terms for i in term]
+    x, weight = case.x.requires_grad_(), case.weight.requires_grad_()
+    torch.library.opcheck(torch.ops.scalegroup.separable.default, (x, weight, matrices, products, terms, 3))
+
+
+# Axes
+
+
+@st.composite
+def axes(draw: st.DrawFn) -> AxisOperator:
+    n, stride, sigma = draw(st.integers(1, 12)), draw(st.integers(1, 3)), draw(st.sampled_from((0.6, 1.0, 2.3)))
+    n_out = output_size(n, stride)
+    whole, phase = first_position(n, n_out, stride)
+    taps = sample_taps(HermiteBasis(2, dim=1), sigma * stride, phase=phase)
+    return AxisOperator(
+        torch.tensor(taps.values), whole + taps.first, stride, n, n_out, draw(modes), draw(st.booleans())
+    )
+
+
+@given(st.integers(1, 14), st.integers(1, 3), st.sampled_from((0.6, 1.0, 2.3)), modes)
+def test_matrices_are_those_of_the_kernels(n: int, stride: int, sigma: float, mode: str) -> None:
+    basis = HermiteBasis(order=2, dim=1)
+    n_out = output_size(n, stride)
+    whole, phase = first_position(n, n_out, stride)
+    taps = sample_taps(basis, sigma, phase=phase)
+    axis = AxisOperator(torch.tensor(taps.values), whole + taps.first, stride, n, n_out, mode)
+    positions = output_positions(n, n_out, stride)
+    wanted = operator_matrix(basis, sigma, np.arange(n), positions, padding_mode=mode)
+    np.testing.assert_allclose(axis.matrix().numpy(), wanted, atol=1e-12)
+
+
+def test_a_matrix_off_by_one_voxel_is_another() -> None:
+    taps = sample_taps(HermiteBasis(order=2, dim=1), 1.0)
+    values = torch.tensor(taps.values)
+    right, wrong = (AxisOperator(values, taps.first + shift, 1, 9, 9).matrix() for shift in (0, 1))
+    assert float((right - wrong).abs().max()) > 0.1
+
+
+@given(axes(), st.integers(0, 99))
+def test_pad_and_unpad_are_adjoint(axis: AxisOperator, seed: int) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    x = torch.randn(2, axis.n_in, 3, generator=rng, dtype=torch.float64)
+    padded = axis.pad(x, 1)
+    y = torch.randn(padded.shape, generator=rng, dtype=torch.float64)
+    assert padded.shape[1] == axis.stride * (axis.n_out - 1) + axis.taps.shape[1]
+    torch.testing.assert_close((padded * y).sum(), (x * axis.unpad(y, 1)).sum())
+
+
+@given(axes())
+def test_transposed_matrices_are_adjoint(axis: AxisOperator) -> None:
+    straight = AxisOperator(axis.taps, axis.start, axis.stride, axis.n_in, axis.n_out, axis.padding_mode)
+    turned = AxisOperator(axis.taps, axis.start, axis.stride, axis.n_in, axis.n_out, axis.padding_mode, transposed=True)
+    assert torch.equal(turned.matrix(), straight.matrix().transpose(1, 2))
+
+
+@given(st.integers(2, 9), modes, st.data())
+def test_folding_is_torchs_padding(n: int, mode: str, data: st.DataObject) -> None:
+    reach = data.draw(st.integers(0, n - 1 if mode == "reflect" else n))  # torch reflects once only
+    x = torch.arange(1.0, n + 1)
+    index, inside = fold(torch.arange(-reach, n + reach), n, mode)
+    assert torch.equal(x[index] * inside, F.pad(x[None, None], (reach, reach), mode=TORCH_MODE[mode])[0, 0])
+
+
+@pytest.mark.parametrize("make", [torch.zeros, torch.ones])
+def test_reflection_of_one_voxel_is_that_voxel(make: Callable[[int], Tensor]) -> None:
+    index, inside = fold(torch.arange(-3, 4), 1, "reflect")
+    assert not index.any()
+    assert bool(inside.all())
+    assert torch.equal(make(1)[index], make(7))
