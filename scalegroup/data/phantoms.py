@@ -34,7 +34,7 @@ _CONTRAST = {
 
 
 def head_phantom(
-    seed: int, size: int = 48, lesion_radius: tuple[float, float] = (0.15, 0.3), noise: float = 0.04
+    seed: int, size: int = 48, lesion_radius: tuple[float, float] = (0.15, 0.3), noise: float = 0.025
 ) -> tuple[Array, npt.NDArray[np.uint8]]:
     """One made-up head: shells of tissue, folded cortex, ventricles, vessels, one lesion with rim and oedema.
 
@@ -46,7 +46,7 @@ def head_phantom(
         size: voxels per axis; default 48.
         lesion_radius: smallest and largest radius of the tumour without its oedema, as a share of the
             half-width of the volume; default (0.15, 0.3), which is 4 to 7 voxels of 48.
-        noise: standard deviation of the noise, where white matter in t1 is about 0.7; default 0.04.
+        noise: standard deviation of the noise, where white matter in t1 is about 0.7; default 0.025.
 
     Returns:
         intensities (t1, t1ce, t2, flair) of shape `(4, size, size, size)`, and the BraTS label values 0, 1
@@ -192,9 +192,9 @@ def _intensities(grid: _Grid, tissue: dict[str, _Float], noise: float) -> Array:
     texture = 0.5 * grid.field(0.12) + 0.5 * grid.field(0.3)  # shared by the modalities, as real tissue's is
     channels = []
     for modality in range(len(next(iter(_CONTRAST.values())))):
-        means = {name: _CONTRAST[name][modality] + 0.03 * rng.standard_normal() for name in tissue}
+        means = {name: _CONTRAST[name][modality] + 0.02 * rng.standard_normal() for name in tissue}
         clean = sum((share * means[name] for name, share in tissue.items()), np.zeros_like(texture))
-        signal = clean * (1 + 0.07 * texture) * np.exp(0.12 * grid.field(1.5))
+        signal = clean * (1 + 0.06 * texture) * np.exp(0.08 * grid.field(1.5))
         real, imaginary = noise * rng.standard_normal((2, *signal.shape))
         channels.append(rng.uniform(200, 900) * np.hypot(signal + real, imaginary))
     return np.asarray(np.stack(channels), dtype=np.float32)

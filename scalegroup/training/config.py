@@ -75,7 +75,7 @@ class TrainerConfig:
         learning_rate: the largest of the one-cycle schedule; AdamW.
         weight_decay: of AdamW.
         patch: size of the random patches in voxels; None = whole volumes padded to a common size.
-        flip: mirror the first axis at random (left and right).
+        mirror: the axes along which scans are mirrored at random, 0 for the first (left and right); default none.
         validate_every: epochs between validations; the checkpoint is chosen among these.
         seed: of the initial weights and the order of the cases.
         threads: CPU threads. Default 1: networks of this size gain little from more, and lose a hundredfold where
@@ -88,7 +88,7 @@ class TrainerConfig:
     learning_rate: float = 0.01
     weight_decay: float = 1e-4
     patch: tuple[int, int, int] | None = None
-    flip: bool = False
+    mirror: tuple[int, ...] = ()
     validate_every: int = 5
     seed: int = 0
     threads: int = 1

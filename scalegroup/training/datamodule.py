@@ -55,7 +55,7 @@ class SegmentationData(lightning.LightningDataModule):
             EnsureTyped(KEYS),
             SpatialPadd(KEYS, size, mode="edge"),
             RandSpatialCropd(KEYS, size, random_size=False),
-            RandFlipd(KEYS, prob=0.5 if self.config.flip else 0.0, spatial_axis=0),
+            *(RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in self.config.mirror),
             EnsureTyped(KEYS, track_meta=False),
         ]
         transform = Compose(steps).set_random_state(self.config.seed)

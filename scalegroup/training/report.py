@@ -56,6 +56,34 @@ class ShowProgress(Callback):
             self.bar.update(self._task, completed=trainer.current_epoch + 1, note=note)
 
 
+class MetricsFile(Callback):
+    """Appends one row per epoch to a CSV file; a resumed run goes on in the same file.
+
+    The columns are fixed from the first row on; a cell stays empty in epochs without validation.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Writes the row of this epoch."""
+        classes = [f"val_dice/{name}" for name in pl_module.hparams["classes"]]
+        columns = ["epoch", "train_loss", "val_dice", *classes]
+        validated = (trainer.current_epoch + 1) % int(trainer.check_val_every_n_epoch or 1) == 0
+        seen = {name: f"{float(value):.5f}" for name, value in trainer.callback_metrics.items()}
+        shown = {name: value for name, value in seen.items() if validated or not name.startswith("val_")}
+        new = not self.path.is_file()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            if new:
+                writer.writeheader()
+            writer.writerow({**shown, "epoch": trainer.current_epoch})
+
+
 def dice_table(title: str, rows: Mapping[str, Mapping[float, float]]) -> Table:
     """A table with one row per name and one column per test scale."""
     scales = list(next(iter(rows.values())))

@@ -14,13 +14,13 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
-from lightning.pytorch.loggers import CSVLogger
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
 from scalegroup.training.models import size_multiple
 from scalegroup.training.module import Segmentation
+from scalegroup.training.report import MetricsFile
 
 
 def fit(
@@ -54,8 +54,8 @@ def fit(
     out = Path(out)
     last = out / "last.ckpt"
     if not resume:
-        for old in (last, out / "best.ckpt"):
-            old.unlink(missing_ok=True)
+        for old in ("last.ckpt", "best.ckpt", "metrics.csv"):
+            (out / old).unlink(missing_ok=True)
     torch.set_num_threads(trainer.threads)
     lightning.seed_everything(trainer.seed, workers=True, verbose=False)
     batches = SegmentationData(data.split(), trainer, size_multiple(model))
@@ -78,9 +78,8 @@ def fit(
             max_epochs=trainer.max_epochs,
             check_val_every_n_epoch=min(trainer.validate_every, trainer.max_epochs),
             num_sanity_val_steps=0,
-            logger=CSVLogger(out.parent, name=out.name, version=""),
-            log_every_n_steps=1,
-            callbacks=[keep, latest, *limit, *callbacks],
+            logger=False,
+            callbacks=[keep, latest, MetricsFile(out / "metrics.csv"), *limit, *callbacks],
             enable_progress_bar=False,
             enable_model_summary=False,
         ).fit(module, batches, ckpt_path=last if last.is_file() else None, weights_only=True)

@@ -112,13 +112,13 @@ def test_batches(phantoms: Any) -> None:
     whole = next(iter(SegmentationData(phantoms.split(), TrainerConfig(), multiple=4).train_dataloader()))
     assert whole["image"].shape == (2, 4, 20, 20, 20)
     assert whole["label"].shape == (2, 1, 20, 20, 20)
-    patches = SegmentationData(phantoms.split(), TrainerConfig(patch=(8, 10, 12), flip=True))
+    patches = SegmentationData(phantoms.split(), TrainerConfig(patch=(8, 10, 12), mirror=(0, 2)))
     assert next(iter(patches.train_dataloader()))["image"].shape == (2, 4, 8, 10, 12)
     assert next(iter(patches.val_dataloader()))["image"].shape == (1, 4, 18, 18, 18)
 
 
 def test_patches_cut_image_and_label_alike(phantoms: Any) -> None:
-    data = SegmentationData(phantoms.split(), TrainerConfig(patch=(9, 9, 9), flip=True, batch_size=1))
+    data = SegmentationData(phantoms.split(), TrainerConfig(patch=(9, 9, 9), mirror=(0, 2), batch_size=1))
     scans = data.scans("train")
     # A flair value tells its voxel, apart from the clipped ones at both ends of a scan.
     ends = {float(end) for scan in scans for end in (scan.image[3].min(), scan.image[3].max())}
