@@ -120,6 +120,8 @@ class LayerContract(ABC):
             y = copy.deepcopy(layer).to(dtype)(x.to(dtype))
             _require(y.dtype == dtype, f"input of {dtype} gives output of {dtype}, not {y.dtype}", layer)
             _close(y.double(), exact, 100 * torch.finfo(dtype).eps, f"{dtype} is accurate", layer)
+        rounded = exact.to(torch.float32).double()
+        _require(not torch.equal(exact, rounded), "float64 is computed in float64, not in float32", layer)
 
     def test_autocast(self) -> None:
         layer, x = self._case()
