@@ -41,7 +41,7 @@ def multiply_adds(
         rows = [a.n_in if a.transposed else a.n_out for a in axes]
         columns = [a.n_out if a.transposed else a.n_in for a in axes]
         if method == "dense":
-            total += in_channels * out_channels * prod(a.n_out * a.taps.shape[1] for a in axes)
+            total += in_channels * out_channels * prod([a.n_out * a.taps.shape[1] for a in axes])
             continue
         full = [(0,) * (3 - len(axes)) + p for p in contraction.products]
         rows, columns = [1] * (3 - len(axes)) + rows, [1] * (3 - len(axes)) + columns

@@ -67,7 +67,7 @@ class Classifier(torch.nn.Module):
         scale_padding: str = "zeros",
         scale_pool: str = "max",
         admissible: bool = False,
-        padding_mode: str = "zeros",
+        padding_mode: str = "replicate",
         method: str = "auto",
     ) -> None:
         super().__init__()

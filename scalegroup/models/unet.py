@@ -52,7 +52,7 @@ class UNet(nn.EquivariantModule):
             them: cheaper, and the projection meets every shift of the window. Default None: always all.
         admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
         oversample: factor of the finer grid on which activations act. Default 1.
-        padding_mode: "zeros" (default), "replicate", "reflect" or "circular".
+        padding_mode: "replicate" (default: a constant background stays constant), "zeros", "reflect", "circular".
         method: how the engine executes convolutions. Default "auto".
 
     Shape:
@@ -101,7 +101,7 @@ class UNet(nn.EquivariantModule):
         train_scales: int | None = None,
         admissible: bool | str = False,
         oversample: int = 1,
-        padding_mode: str = "zeros",
+        padding_mode: str = "replicate",
         method: str = "auto",
     ) -> None:
         if kernel_size is not None or up_kernel_size is not None:

@@ -114,7 +114,7 @@ class _Convolution(GridModule):
     @property
     def declared_error(self) -> float:
         """Truncation and aliasing of the kernels on the band |w| ≤ π/2, for the two worst scales."""
-        return declared_error(self.taps, self.basis.products)
+        return declared_error(self.taps, self.products)
 
     def _convolve(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         x = self.check(x)
@@ -137,7 +137,7 @@ class _Convolution(GridModule):
             for axes, factor in zip(self.axes(fine, coarse), factors, strict=True)
         ]
         num_out = len(self.scales_of(self.out_type.blocks[j][1]))
-        contraction = Contraction(self.basis.products, self._terms(i, j), num_out)
+        contraction = Contraction(self.products, self._terms(i, j), num_out)
         if self.frozen:
             kernels = self._frozen_kernels(p, self.phases(fine, coarse))
             return dense.contract(x, self.weights[p], operators, contraction, kernels)
@@ -182,7 +182,7 @@ class _Convolution(GridModule):
             factors = self._factors(i, j)
             for s, t, phases in product(range(len(factors)), range(self._extent(i, j)), self.all_phases()):
                 taps = [self.taps_of(s, axis, half)[0] for axis, half in enumerate(phases)]
-                value = kernel(coefficients[:, :, t] * factors[s], taps, self.basis.products)
+                value = kernel(coefficients[:, :, t] * factors[s], taps, self.products)
                 self.register_buffer(_kernel_name(p, s, t, phases), value, persistent=False)
 
     def _frozen_kernels(self, p: int, phases: tuple[int, ...]) -> dict[tuple[int, int], Tensor]:

@@ -14,7 +14,7 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import Taps, first_position, interpolation_taps, output_size, sample_taps
 from scalegroup.nn.module import EquivariantModule, group_of
-from scalegroup.representations import Regular
+from scalegroup.representations import Regular, Representation
 from scalegroup.symbolic import Basis
 
 PADDINGS = ("same", "valid")
@@ -45,8 +45,13 @@ def per_axis(value: int | Sequence[int], dim: int, name: str) -> tuple[int, ...]
 
 
 def has_scales(field: FieldType) -> bool:
-    """Whether some block of the type lives on the window of scales."""
+    """Whether some block of the type is regular on the window of scales."""
     return any(isinstance(r, Regular) for _, r in field.blocks)
+
+
+def on_scales(representation: Representation) -> bool:
+    """Whether a field of this representation holds a copy for each scale of the window."""
+    return isinstance(representation, Regular) or representation.num_scales > 1
 
 
 class GridModule(EquivariantModule):
@@ -85,6 +90,7 @@ class GridModule(EquivariantModule):
             hint = "give the basis the dim of the group"
             raise ScaleGroupError(f"a basis of dim {dim}", f"one of dim {basis.dim}", hint)
         self.basis = basis
+        self.products = basis.products  # looked up once: torch.compile does not like the cache behind it
         self.sigma = positive(sigma, "sigma")
         self.support = positive(support, "support")
         self.stride = per_axis(stride, dim, "stride")
@@ -98,21 +104,23 @@ class GridModule(EquivariantModule):
             delattr(self, name)
         self._constants = {}
         self._starts: dict[str, int] = {}
+        self.products = self.basis.products
         self.taps: list[tuple[Taps, ...]] = []  # per scale, per axis, at whole positions
         sides = [side for side in (self.in_type, self.out_type) if has_scales(side)] or [self.in_type]
         self.scales = max((group_of(side).scales for side in sides), key=len)
         for i, scale in enumerate(self.scales):
-            for stride in sorted(set(self.stride)):
-                for half in (0, 1)[: min(stride, 2)]:  # a strided grid can lie between the voxels
-                    taps = sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
-                    self.keep_taps(f"taps_{i}_{stride}_{half}", taps)
+            self.keep_scale(i, scale)
             whole = [sample_taps(self.basis, self.sigma * q * scale, self.support) for q in self.stride]
             self.taps.append(tuple(whole))
 
-    def keep_taps(self, name: str, taps: Taps) -> None:
-        """Store taps as a constant."""
-        self.register_constant(name, np.array(taps.values))
-        self._starts[name] = taps.first
+    def keep_scale(self, index: int, scale: float) -> None:
+        """Store the taps of one scale as constants."""
+        for stride in sorted(set(self.stride)):
+            for half in (0, 1)[: min(stride, 2)]:  # a strided grid can lie between the voxels
+                taps = sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
+                name = f"taps_{index}_{stride}_{half}"
+                self.register_constant(name, np.array(taps.values))
+                self._starts[name] = taps.first
 
     def active_scales(self) -> range:
         """Indices of `scales` in use now."""
@@ -142,16 +150,17 @@ class GridModule(EquivariantModule):
 
     def axes(self, fine: Sequence[int], coarse: Sequence[int]) -> list[list[AxisOperator]]:
         """For each active scale the operators along all axes."""
+        return [self.axes_at(scale, fine, coarse) for scale in self.active_scales()]
+
+    def axes_at(self, scale: int, fine: Sequence[int], coarse: Sequence[int]) -> list[AxisOperator]:
+        """For the scale of this index the operators along all axes."""
         phases = self.phases(fine, coarse)
-        operators = []
-        for scale in self.active_scales():
-            axes = []
-            for axis, (n_in, n_out, stride) in enumerate(zip(fine, coarse, self.stride, strict=True)):
-                taps, first = self.taps_of(scale, axis, phases[axis])
-                start = first_position(n_in, n_out, stride)[0] + first
-                axes.append(AxisOperator(taps, start, stride, n_in, n_out, self.padding_mode, self.transposed))
-            operators.append(axes)
-        return operators
+        axes = []
+        for axis, (n_in, n_out, stride) in enumerate(zip(fine, coarse, self.stride, strict=True)):
+            taps, first = self.taps_of(scale, axis, phases[axis])
+            start = first_position(n_in, n_out, stride)[0] + first
+            axes.append(AxisOperator(taps, start, stride, n_in, n_out, self.padding_mode, self.transposed))
+        return axes
 
     def fine_size(self, coarse: Sequence[int], output_size: Sequence[int] | None) -> tuple[int, ...]:
         """Size of the fine grid over a coarse one: as asked, or the largest that a stride of 'same' allows."""
@@ -199,3 +208,8 @@ def keep_interpolation(module: EquivariantModule, name: str, factor: int, missin
     values, first = interpolation_phases(factor, missing)
     module.register_constant(name, values)
     return first
+
+
+def interpolation_error(dim: int) -> float:
+    """Bound on the equivariance error of one interpolation on |w| ≤ 2π/3: two grids are compared, along each axis."""
+    return 2 * dim * interpolation_taps().predicted_error

@@ -71,8 +71,7 @@ class EquivariantModule(torch.nn.Module):
     @property
     def declared_error(self) -> float:
         """Bound on the relative equivariance error of this module; by default the sum over its layers."""
-        layers = [child for child in self.children() if isinstance(child, EquivariantModule)]
-        return float(sum(layer.declared_error for layer in layers))
+        return sum(layer.declared_error for layer in _nearest(self))
 
     def build(self) -> None:
         """Make what depends on the window of scales; called by `with_window` after the types have changed."""
@@ -145,7 +144,7 @@ class EquivariantModule(torch.nn.Module):
     @property
     def weights(self) -> list[torch.nn.Parameter]:
         """All weights, in the order of `add_weights`."""
-        return [self.get_parameter(name) for name in self._weight_names]
+        return [getattr(self, name) for name in self._weight_names]  # plain tensors inside functional_call
 
     def add_bias(self, enabled: bool) -> None:
         """A parameter `bias` with a number for each output field that stays itself under the group, or none."""
@@ -180,3 +179,11 @@ class EquivariantModule(torch.nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_type} -> {self.out_type}"
+
+
+def _nearest(module: torch.nn.Module) -> list[EquivariantModule]:
+    """The equivariant modules below, also in lists and plain modules, but not those inside other equivariant ones."""
+    found = []
+    for child in module.children():
+        found += [child] if isinstance(child, EquivariantModule) else _nearest(child)
+    return found

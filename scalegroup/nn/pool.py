@@ -63,6 +63,7 @@ class ScaleBlurPool(GridModule):
             padding="same",
             padding_mode=padding_mode,
         )
+        self._mass = float(self.basis.means[0])
         self.build()
 
     @property
@@ -73,9 +74,10 @@ class ScaleBlurPool(GridModule):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
         x = self.check(x)
-        mass = float(self.basis.means[0])
         space = tuple(x.shape[2:])
-        matrices = [[axis.matrix()[0] / mass for axis in axes] for axes in self.axes(space, self.coarse_size(space))]
+        matrices = [
+            [axis.matrix()[0] / self._mass for axis in axes] for axes in self.axes(space, self.coarse_size(space))
+        ]
         parts = []
         for part in self.split(x, self.in_type):
             pooled = [along_axes(part[:, :, s], matrices[s]) for s in range(part.shape[2])]
@@ -90,13 +92,13 @@ class ScaleBlurPool(GridModule):
 class ScaleMaxPool(ScaleBlurPool):
     """The maximum over a cube that grows with the scale, then a blur that grows with it and a stride.
 
-    The half-width of the cube at scale s is `radius * s` samples, rounded; the rounding is the error of this layer,
-    and it falls as the cubes grow.
+    The half-width of the cube at scale s is `radius * s` samples. Between whole samples the maxima over the next smaller
+    and the next larger cube are interpolated; that is the error of this layer, and it falls as the cubes grow.
 
     Args:
         field: type of the input and the output.
         radius: half-width of the cube at scale 1, in input samples. Default 1.0.
-        stride, sigma, support, padding_mode: as in `ScaleBlurPool`; samples outside never win the maximum.
+        stride, sigma, support, padding_mode: as in `ScaleBlurPool`; samples outside the volume never win the maximum.
 
     Shape:
         `(batch, field.size, *space)` to `(batch, field.size, *ceil(space / stride))`.
@@ -129,9 +131,8 @@ class ScaleMaxPool(ScaleBlurPool):
 
     @property
     def declared_error(self) -> float:
-        """The blur's bound, and the largest relative error of a rounded cube."""
-        cubes = [abs(2 * round(self.radius * s) + 1 - 2 * self.radius * s) / (2 * self.radius * s) for s in self.scales]
-        return super().declared_error + max(cubes)
+        """No bound: what lies between two cubes depends on the field."""
+        return float("inf")
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
@@ -141,8 +142,10 @@ class ScaleMaxPool(ScaleBlurPool):
         for part in self.split(x, self.in_type):
             pooled = []
             for s in range(part.shape[2]):
-                half = round(self.radius * self.scales[self.active_scales()[s]])
-                pooled.append(max_pool(part[:, :, s], 2 * half + 1, stride=1, padding=half))
+                half = self.radius * self.scales[self.active_scales()[s]]
+                smaller = int(half)
+                cubes = [max_pool(part[:, :, s], 2 * n + 1, stride=1, padding=n) for n in (smaller, smaller + 1)]
+                pooled.append(torch.lerp(cubes[0], cubes[1], half - smaller))
             parts.append(torch.stack(pooled, dim=2))
         return super().forward(self.join(parts))
 

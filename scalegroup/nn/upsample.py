@@ -9,7 +9,7 @@ from torch import Tensor
 from scalegroup.engine import AxisOperator
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, keep_interpolation
+from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, interpolation_error, keep_interpolation
 from scalegroup.nn.module import EquivariantModule
 
 
@@ -51,7 +51,7 @@ class Upsample(EquivariantModule):
     @property
     def declared_error(self) -> float:
         """Error of the interpolation on the band, twice because two grids are compared, for each axis."""
-        return 2 * self.in_type.group.dim * 6e-5
+        return interpolation_error(self.in_type.group.dim)
 
     def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """`(batch, field.size, *space)` to `(batch, field.size, *output_size)`."""

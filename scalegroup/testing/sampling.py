@@ -19,7 +19,9 @@ Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 def with_padding(module: Module, mode: str) -> Module:
-    """A copy of a module in which every `padding_mode` is this one.
+    """A copy of a module in which every `padding_mode` is this one, but for torch's transposed convolutions.
+
+    Those know zeros only.
 
     Example:
         >>> with_padding(torch.nn.Conv1d(1, 1, 3, padding=1), "replicate").padding_mode
@@ -27,7 +29,8 @@ def with_padding(module: Module, mode: str) -> Module:
     """
     twin = copy.deepcopy(module)
     for part in twin.modules():
-        if isinstance(getattr(part, "padding_mode", None), str):
+        fixed = isinstance(part, torch.nn.modules.conv._ConvTransposeNd)
+        if isinstance(getattr(part, "padding_mode", None), str) and not fixed:
             part.padding_mode = mode  # type: ignore[assignment]
     return twin
 
