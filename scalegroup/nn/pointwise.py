@@ -10,7 +10,7 @@ from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import interpolation_taps
 from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, interpolation_error, keep_interpolation
-from scalegroup.nn.module import EquivariantModule, group_of
+from scalegroup.nn.module import EquivariantModule
 from scalegroup.representations import Regular, Scalar
 
 

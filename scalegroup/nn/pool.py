@@ -92,8 +92,8 @@ class ScaleBlurPool(GridModule):
 class ScaleMaxPool(ScaleBlurPool):
     """The maximum over a cube that grows with the scale, then a blur that grows with it and a stride.
 
-    The half-width of the cube at scale s is `radius * s` samples. Between whole samples the maxima over the next smaller
-    and the next larger cube are interpolated; that is the error of this layer, and it falls as the cubes grow.
+    The half-width of the cube at scale s is `radius * s` samples. Between whole samples the maxima over the next
+    smaller and the next larger cube are interpolated; that is this layer's error, and it falls as the cubes grow.
 
     Args:
         field: type of the input and the output.
