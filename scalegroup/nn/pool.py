@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
-from scalegroup.nn.grid import GridModule, along_axes
+from scalegroup.nn.grid import GridModule, along_axes, on_scales
 from scalegroup.nn.module import group_of
 from scalegroup.symbolic import HermiteBasis
 
@@ -66,23 +66,35 @@ class ScaleBlurPool(GridModule):
         self._mass = float(self.basis.means[0])
         self.build()
 
+    def build(self) -> None:
+        """Make the blurs of all scales, and that of scale 1 for fields without scales."""
+        super().build()
+        self.keep_scale(len(self.scales), 1.0)
+
     @property
     def declared_error(self) -> float:
-        """Truncation and aliasing of the blurs on the band |w| ≤ π/2, for the two worst scales."""
-        return declared_error(self.taps)
+        """Truncation and aliasing on the band |w| ≤ π/2, for the two worst scales; inf with fields without scales."""
+        return declared_error(self.taps) if all(on_scales(rep) for _, rep in self.in_type.blocks) else float("inf")
+
+    def _slices(self, x: Tensor) -> list[list[tuple[Tensor, int]]]:
+        """For each block its fields at each scale, `(batch, fields, *space)`, and the index of that scale's blur."""
+        return [
+            list(zip(part.unbind(2), self.active_scales() if on_scales(rep) else [len(self.scales)], strict=True))
+            for part, (_, rep) in zip(self.split(x, self.in_type), self.in_type.blocks, strict=True)
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
         x = self.check(x)
         space = tuple(x.shape[2:])
-        matrices = [
-            [axis.matrix()[0] / self._mass for axis in axes] for axes in self.axes(space, self.coarse_size(space))
-        ]
-        parts = []
-        for part in self.split(x, self.in_type):
-            pooled = [along_axes(part[:, :, s], matrices[s]) for s in range(part.shape[2])]
-            parts.append(torch.stack(pooled, dim=2))
-        return self.join(parts)
+        coarse = self.coarse_size(space)
+        blocks = self._slices(x)
+        blurs = {
+            index: [axis.matrix()[0] / self._mass for axis in self.axes_at(index, space, coarse)]
+            for index in {index: None for block in blocks for _, index in block}
+        }
+        parts = [[along_axes(part, blurs[index]) for part, index in block] for block in blocks]
+        return self.join([torch.stack(part, dim=2) for part in parts])
 
     def extra_repr(self) -> str:
         """The type and the blur."""
@@ -139,12 +151,12 @@ class ScaleMaxPool(ScaleBlurPool):
         x = self.check(x)
         max_pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
         parts = []
-        for part in self.split(x, self.in_type):
+        for block in self._slices(x):
             pooled = []
-            for s in range(part.shape[2]):
-                half = self.radius * self.scales[self.active_scales()[s]]
+            for part, index in block:
+                half = self.radius * (*self.scales, 1.0)[index]
                 smaller = int(half)
-                cubes = [max_pool(part[:, :, s], 2 * n + 1, stride=1, padding=n) for n in (smaller, smaller + 1)]
+                cubes = [max_pool(part, 2 * n + 1, stride=1, padding=n) for n in (smaller, smaller + 1)]
                 pooled.append(torch.lerp(cubes[0], cubes[1], half - smaller))
             parts.append(torch.stack(pooled, dim=2))
         return super().forward(self.join(parts))
