@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("sympy", "monai", "escnn", "lightning", "matplotlib", "scipy", "nibabel", "rich", "jsonargparse")
+HEAVY = ("sympy", "monai", "escnn", "lightning", "matplotlib", "scipy", "nibabel", "rich", "jsonargparse", "hypothesis")
 
 
 def run_python(code: str) -> str:

@@ -78,8 +78,6 @@ def head_phantom(
 def write_phantoms(root: str | os.PathLike[str], seeds: Sequence[int], size: int = 48, voxel: float = 4.0) -> Path:
     """Writes one BraTS patient per seed, `BraTS_0001` for seed 1, and returns the folder.
 
-    A patient that is complete is not written again, so that an interrupted run goes on where it stopped.
-
     Args:
         root: the folder to fill.
         seeds: one per patient.
@@ -88,9 +86,7 @@ def write_phantoms(root: str | os.PathLike[str], seeds: Sequence[int], size: int
     """
     affine = np.diag([voxel, voxel, voxel, 1.0])
     for seed in seeds:
-        folder = Path(root) / f"BraTS_{seed:04d}"
-        if not (folder / f"{folder.name}_seg.nii.gz").is_file():  # written last
-            write_brats_case(folder, *head_phantom(seed, size), affine)
+        write_brats_case(Path(root) / f"BraTS_{seed:04d}", *head_phantom(seed, size), affine)
     return Path(root)
 
 
