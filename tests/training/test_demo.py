@@ -23,8 +23,8 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     with (tmp_path / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * len(SCALES) * 3
-    assert {row["model"] for row in rows} == {"scale", "finer", "plain"}
+    assert len(rows) == 2 * len(SCALES) * 3
+    assert {row["model"] for row in rows} == {"scale", "plain"}
 
 
 def test_demo_needs_scans(tmp_path: Path) -> None:
