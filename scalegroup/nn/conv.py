@@ -113,8 +113,12 @@ class _Convolution(GridModule):
 
     @property
     def declared_error(self) -> float:
-        """Truncation and aliasing of the kernels on the band |w| ≤ π/2, for the two worst scales."""
-        return declared_error(self.taps, self.products)
+        """Truncation and aliasing of the kernels on the band |w| ≤ π/2, for the two worst scales.
+
+        A sum over the scales of a truncated window has no bound (`nn.ScalePool` says why).
+        """
+        projects = any(not isinstance(self.out_type.blocks[j][1], Regular) for _, j in self.paths)
+        return float("inf") if projects else declared_error(self.taps, self.products)
 
     def _convolve(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         x = self.check(x)

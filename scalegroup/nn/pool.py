@@ -91,7 +91,7 @@ class ScaleBlurPool(GridModule):
         blocks = self._slices(x)
         blurs = {
             index: [axis.matrix()[0] / self._mass for axis in self.axes_at(index, space, coarse)]
-            for index in {index: None for block in blocks for _, index in block}
+            for index in {index for block in blocks for _, index in block}
         }
         parts = [[along_axes(part, blurs[index]) for part, index in block] for block in blocks]
         return self.join([torch.stack(part, dim=2) for part in parts])
