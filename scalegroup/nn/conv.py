@@ -19,7 +19,7 @@ from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
 from scalegroup.nn.grid import GridModule, choice, has_scales
 from scalegroup.nn.initialisation import weight_std
-from scalegroup.nn.module import group_of
+from scalegroup.nn.module import check_types, group_of
 from scalegroup.representations import Character, Regular, Scalar
 from scalegroup.symbolic import Basis, HermiteBasis
 
@@ -50,6 +50,7 @@ class _Convolution(GridModule):
         method: str = "auto",
         transposed: bool = False,
     ) -> None:
+        check_types(self, in_type=in_type, out_type=out_type)
         if not isinstance(scale_extent, int) or isinstance(scale_extent, bool) or scale_extent < 1:
             hint = "1 means no interaction between scales"
             raise ScaleGroupError("scale_extent, an integer >= 1", repr(scale_extent), hint)
@@ -313,7 +314,7 @@ def _kernel_name(path: int, scale: int, tap: int, phases: tuple[int, ...]) -> st
 
 def _check_blocks(field: FieldType) -> None:
     """Only fields whose kernels need no constraint from rotations."""
-    for _, rep in field.blocks if isinstance(field, FieldType) else ():
+    for _, rep in field.blocks:
         if not isinstance(rep, Regular | Scalar | Character):
             hint = "kernels for other representations need a constraint that this layer does not solve"
             raise FieldTypeError("regular, scalar and character fields", str(field), hint)
@@ -340,8 +341,6 @@ def _out_window(
     in_type: FieldType, out_type: FieldType, extent: int, scale_padding: str, transposed: bool
 ) -> FieldType:
     """`out_type` on the window that the interaction of scales leaves: narrower (wider, transposed) if "valid"."""
-    if not (isinstance(in_type, FieldType) and isinstance(out_type, FieldType)):
-        return out_type  # the base class has the error for this
     if not (has_scales(in_type) and has_scales(out_type)):
         return out_type if has_scales(out_type) else out_type.with_group(in_type.group)
     group = group_of(in_type)

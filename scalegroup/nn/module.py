@@ -21,6 +21,17 @@ def group_of(field: FieldType) -> ScaleTranslationGroup:
     return cast(ScaleTranslationGroup, field.group)
 
 
+def check_types(layer: torch.nn.Module, **fields: object) -> None:
+    """Raise unless all arguments of this layer are field types of a scale-translation group."""
+    for name, field in fields.items():
+        if not isinstance(field, FieldType):
+            hint = "write for example 16 * group.regular"
+            raise FieldTypeError(f"a FieldType as {name} of {type(layer).__name__}", repr(field), hint)
+        if not isinstance(field.group, ScaleTranslationGroup):
+            hint = "grids need translations and scales"
+            raise FieldTypeError("fields of a ScaleTranslationGroup", repr(field.group), hint)
+
+
 class EquivariantModule(torch.nn.Module):
     """A module `f` with `f(ρ_in(g) x) = ρ_out(g) f(x)` for the group of its types.
 
@@ -53,13 +64,7 @@ class EquivariantModule(torch.nn.Module):
 
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__()
-        for name, field in (("in_type", in_type), ("out_type", out_type)):
-            if not isinstance(field, FieldType):
-                hint = "write for example 16 * group.regular"
-                raise FieldTypeError(f"a FieldType as {name} of {type(self).__name__}", repr(field), hint)
-            if not isinstance(field.group, ScaleTranslationGroup):
-                hint = "grids need translations and scales"
-                raise FieldTypeError("fields of a ScaleTranslationGroup", repr(field.group), hint)
+        check_types(self, in_type=in_type, out_type=out_type)
         if group_of(in_type).window(1, 0) != group_of(out_type).window(1, 0):
             hint = "use types of one group; only the window of scales may differ"
             raise FieldTypeError(f"out_type with the group {in_type.group}", str(out_type.group), hint)

@@ -12,7 +12,7 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
 from scalegroup.nn.grid import GridModule, along_axes, on_scales
-from scalegroup.nn.module import group_of
+from scalegroup.nn.module import check_types, group_of
 from scalegroup.symbolic import HermiteBasis
 
 
@@ -53,6 +53,7 @@ class ScaleBlurPool(GridModule):
         support: float = 4.5,
         padding_mode: str = "replicate",
     ) -> None:
+        check_types(self, field=field)
         super().__init__(
             field,
             field,

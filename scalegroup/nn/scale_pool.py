@@ -10,7 +10,7 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
 from scalegroup.nn.grid import choice
-from scalegroup.nn.module import EquivariantModule, group_of
+from scalegroup.nn.module import EquivariantModule, check_types, group_of
 from scalegroup.representations import Regular
 
 MODES = ("max", "mean", "taper", "logsumexp", "attention")
@@ -54,12 +54,12 @@ class ScalePool(EquivariantModule):
     scorer: torch.nn.Parameter
 
     def __init__(self, field: FieldType, mode: str = "max") -> None:
-        if isinstance(field, FieldType):
-            for _, rep in field.blocks:
-                if not isinstance(rep, Regular):
-                    hint = "scalar fields need no projection; leave them out"
-                    raise FieldTypeError("regular fields", str(field), hint)
-        super().__init__(field, field.num_fields * group_of(field).scalar if isinstance(field, FieldType) else field)
+        check_types(self, field=field)
+        for _, rep in field.blocks:
+            if not isinstance(rep, Regular):
+                hint = "scalar fields need no projection; leave them out"
+                raise FieldTypeError("regular fields", str(field), hint)
+        super().__init__(field, field.num_fields * group_of(field).scalar)
         self.mode = choice(mode, MODES, "mode")
         scorer = torch.nn.Parameter(torch.empty(field.num_fields)) if mode == "attention" else None
         self.register_parameter("scorer", scorer)
