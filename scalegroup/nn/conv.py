@@ -136,7 +136,7 @@ class _Convolution(GridModule):
 
     def _path(self, p: int, x: Tensor, fine: Sequence[int], coarse: Sequence[int]) -> Tensor:
         i, j = self.paths[p]
-        factors = self._factors(i, j)
+        factors = self._factors(i, j, self.active_scales())
         operators = [
             [replace(axes[0], taps=axes[0].taps * factor), *axes[1:]] if factor != 1 else axes
             for axes, factor in zip(self.axes(fine, coarse), factors, strict=True)
@@ -169,13 +169,12 @@ class _Convolution(GridModule):
                     terms.append(Term(other, s, s, t) if self.transposed else Term(s, other, s, t))
         return tuple(terms)
 
-    def _factors(self, i: int, j: int) -> list[float]:
-        """Per active scale: the powers of the scale that characters ask for, and the mean over scales."""
+    def _factors(self, i: int, j: int, indices: range) -> list[float]:
+        """For these scales: the powers of the scale that characters ask for, and the mean over the scales."""
         in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
-        scales = [self.scales[s] for s in self.active_scales()]
-        share = 1.0 if isinstance(out_rep, Regular) else 1.0 / len(scales)
+        share = 1.0 if isinstance(out_rep, Regular) else 1.0 / len(indices)
         power = getattr(out_rep, "weight", 0.0) - getattr(in_rep, "weight", 0.0)
-        return [share * scale**power for scale in scales]
+        return [share * self.scales[s] ** power for s in indices]
 
     # Frozen: the same function with constant dense kernels and torch's own convolutions.
 
@@ -184,17 +183,21 @@ class _Convolution(GridModule):
         self.frozen = True
         for p, (i, j) in enumerate(self.paths):
             coefficients = self.coefficients(p).detach()
-            factors = self._factors(i, j)
+            factors = self._factors(i, j, range(len(self.scales)))
             for s, t, phases in product(range(len(factors)), range(self._extent(i, j)), self.all_phases()):
                 taps = [self.taps_of(s, axis, half)[0] for axis, half in enumerate(phases)]
                 value = kernel(coefficients[:, :, t] * factors[s], taps, self.products)
                 self.register_buffer(_kernel_name(p, s, t, phases), value, persistent=False)
 
     def _frozen_kernels(self, p: int, phases: tuple[int, ...]) -> dict[tuple[int, int], Tensor]:
-        extent = self._extent(*self.paths[p])
-        return {
-            (s, t): getattr(self, _kernel_name(p, s, t, phases)) for s in range(len(self.scales)) for t in range(extent)
-        }
+        i, j = self.paths[p]
+        active = self.active_scales()
+        share = 1.0 if isinstance(self.out_type.blocks[j][1], Regular) else len(self.scales) / len(active)
+        kernels = {}
+        for n, t in product(range(len(active)), range(self._extent(i, j))):
+            constant = getattr(self, _kernel_name(p, active[n], t, phases))
+            kernels[n, t] = constant if share == 1 else constant * share  # the mean over a run has fewer terms
+        return kernels
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

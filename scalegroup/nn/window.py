@@ -42,10 +42,7 @@ def with_window(module: M, num_scales: int, first: int = 0) -> M:
         torch.Size([1, 12, 8, 8])
     """
     module = deepcopy(module)
-    layers = [layer for layer in module.modules() if isinstance(layer, EquivariantModule)]
-    if not layers:
-        hint = "only networks of scalegroup.nn layers have a window"
-        raise ScaleGroupError("a network with equivariant layers", type(module).__name__, hint)
+    layers = _layers(module)
     old = group_of(layers[0].in_type)
     for layer in layers:
         layer.in_type = layer.in_type.with_group(_moved(group_of(layer.in_type), old, num_scales, first))
@@ -56,6 +53,14 @@ def with_window(module: M, num_scales: int, first: int = 0) -> M:
         if device is not None:
             layer.to(device)
     return module
+
+
+def _layers(module: torch.nn.Module) -> list[EquivariantModule]:
+    layers = [layer for layer in module.modules() if isinstance(layer, EquivariantModule)]
+    if not layers:
+        hint = "only networks of scalegroup.nn layers have a window"
+        raise ScaleGroupError("a network with equivariant layers", type(module).__name__, hint)
+    return layers
 
 
 def _moved(
@@ -77,17 +82,33 @@ def run_of_scales(module: torch.nn.Module, start: int, num_scales: int) -> Itera
         module: a network of equivariant layers on one window.
         start: index of the first scale.
         num_scales: number of scales at the network's input.
+
+    Raises:
+        ScaleGroupError: if there is no equivariant layer, for a run that leaves the window, or if a layer would be
+            left without a scale.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=4).regular
+        >>> conv = sg.nn.GroupConv(1 * field.group.scalar, field)
+        >>> with sg.nn.run_of_scales(conv, start=1, num_scales=2):
+        ...     conv(torch.randn(1, 1, 8, 8)).shape
+        torch.Size([1, 4, 8, 8])
     """
-    layers = [layer for layer in module.modules() if isinstance(layer, EquivariantModule)]
+    layers = _layers(module)
     window = group_of(layers[0].in_type).num_scales
     dropped = window - num_scales
-    if not 0 <= start <= dropped:
+    if not (num_scales >= 1 and 0 <= start <= dropped):
         hint = f"the window has {window} scales"
         raise ScaleGroupError("a run of scales inside the window", (start, num_scales), hint)
+    for layer in layers:
+        for side in (layer.in_type, layer.out_type):
+            _moved(group_of(side), group_of(layers[0].in_type), num_scales, start)
+    before = [layer._run for layer in layers]
     for layer in layers:
         layer.set_run(start, dropped)
     try:
         yield
     finally:
-        for layer in layers:
-            layer.set_run(0, 0)
+        for layer, run in zip(layers, before, strict=True):
+            layer.set_run(*run)
