@@ -27,7 +27,7 @@ class Classifier(torch.nn.Module):
         channels: fields of each block. Default (8, 16, 32).
         strides: stride of each block, a number or one per axis. Default (1, 2, 2).
         act, norm, dropout, bias: as in `UNet`.
-        order, sigma, support, base, num_scales, scale_extent, scale_padding, padding_mode, method: as in `UNet`.
+        order, sigma, support, base, num_scales, first, scale_extent, scale_padding, padding_mode, method: as in `UNet`.
         scale_pool: mode of `nn.ScalePool`. Default "max".
         admissible: zero-mean kernels in all convolutions. Default False.
 
@@ -63,6 +63,7 @@ class Classifier(torch.nn.Module):
         support: float = 4.5,
         base: float = 2**0.5,
         num_scales: int = 4,
+        first: int = 0,
         scale_extent: int = 1,
         scale_padding: str = "zeros",
         scale_pool: str = "max",
@@ -74,7 +75,7 @@ class Classifier(torch.nn.Module):
         if not channels or len(strides) != len(channels):
             hint = "give one stride for each block"
             raise ScaleGroupError("channels and strides of equal length", (tuple(channels), tuple(strides)), hint)
-        group = ScaleTranslationGroup(spatial_dims, base, num_scales)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first)
         conv = {
             "order": order,
             "sigma": sigma,

@@ -45,6 +45,8 @@ class UNet(nn.EquivariantModule):
         support: half-width of the kernels in widths. Default 4.5.
         base: ratio of neighbouring scales. Default √2.
         num_scales: number of scales. Default 4.
+        first: exponent of the first scale. Default 0. Below 0 there are kernels finer than the accuracy rules allow
+            on their grid: those channels alias, the others stay as they are, and small objects are seen.
         scale_extent: neighbouring scales that a convolution mixes. Default 1.
         scale_padding: what lies above the window for `scale_extent > 1`: "zeros" or "replicate". Default "zeros".
         scale_pool: mode of `nn.ScalePool`, or None to return the regular field before the projection. Default "mean".
@@ -71,7 +73,7 @@ class UNet(nn.EquivariantModule):
         >>> unet(torch.randn(1, 1, 15, 16)).shape
         torch.Size([1, 2, 15, 16])
         >>> print(unet.summary())
-        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), 4 scales of base 1.414 | 152 weights)
+        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), scales 1 … 2.83 | 152 weights)
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class UNet(nn.EquivariantModule):
         support: float = 4.5,
         base: float = 2**0.5,
         num_scales: int = 4,
+        first: int = 0,
         scale_extent: int = 1,
         scale_padding: str = "zeros",
         scale_pool: str | None = "mean",
@@ -119,7 +122,7 @@ class UNet(nn.EquivariantModule):
             raise ScaleGroupError(f"admissible out of {ADMISSIBLE}", repr(admissible), hint)
         if not isinstance(num_res_units, int) or num_res_units < 0:
             raise ScaleGroupError("num_res_units, an integer >= 0", repr(num_res_units), "0 has no residual units")
-        group = ScaleTranslationGroup(spatial_dims, base, num_scales)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first)
         if train_scales is not None and not (isinstance(train_scales, int) and 1 <= train_scales <= num_scales):
             hint = "None trains on all scales"
             raise ScaleGroupError(f"train_scales from 1 to {num_scales}", repr(train_scales), hint)
@@ -193,7 +196,7 @@ class UNet(nn.EquivariantModule):
         group = group_of(self.in_type)
         weights = sum(p.numel() for p in self.parameters())
         text = f"{self.in_type} -> {self.out_type}, channels={self.channels}, strides={self.strides}"
-        return f"UNet({text}, {group.num_scales} scales of base {group.base:.4g} | {weights:,} weights)"
+        return f"UNet({text}, scales {group.scales[0]:.3g} … {group.scales[-1]:.3g} | {weights:,} weights)"
 
     def extra_repr(self) -> str:
         """The summary's content."""
