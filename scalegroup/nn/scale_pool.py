@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import pi
+from math import pi, sin
 
 import torch
 from torch import Tensor
@@ -85,9 +85,8 @@ class ScalePool(EquivariantModule):
             return (fields * scores.softmax(dim=1).unsqueeze(1)).sum(dim=2)
         if self.mode == "mean":
             return fields.mean(dim=2)
-        taper = torch.sin(pi * (torch.arange(scales, device=x.device) + 0.5) / scales) ** 2
-        weights = (taper / taper.sum()).to(fields.dtype)
-        return torch.einsum("s,bcs...->bc...", weights, fields)
+        taper = fields.new_tensor([sin(pi * (i + 0.5) / scales) ** 2 for i in range(scales)])
+        return torch.einsum("s,bcs...->bc...", taper / taper.sum(), fields)
 
     def extra_repr(self) -> str:
         """Types and mode."""

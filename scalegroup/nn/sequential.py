@@ -40,8 +40,8 @@ class Sequential(EquivariantModule):
             if not isinstance(layer, EquivariantModule):
                 hint = "wrap activations as nn.Pointwise(field, activation)"
                 raise FieldTypeError(f"an EquivariantModule as layer {n}", type(layer).__name__, hint)
-            before = layers[n - 1].out_type
-            if n and layer.in_type != before:
+            before = layers[n - 1].out_type if n else layer.in_type
+            if layer.in_type != before:
                 wanted, got = str(before), str(layer.in_type)
                 if got == wanted:  # then the windows differ
                     wanted, got = repr(before), repr(layer.in_type)
