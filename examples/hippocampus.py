@@ -66,8 +66,8 @@ def arguments() -> argparse.Namespace:
 def settings(options: argparse.Namespace) -> tuple[DataConfig, TrainerConfig, ModelConfig]:
     """The data, the training and our network.
 
-    The recipe (window from half the first scale, log-sum-exp, random runs of three scales) was chosen on 10 training and
-    10 validation volumes of the split with seed 5; 9 is the first seed whose test volumes are none of those.
+    The recipe (window from half the first scale, log-sum-exp, random runs of three scales) was chosen on 10 training
+    and 10 validation volumes of the split with seed 5; 9 is the first seed whose test volumes are none of those.
     """
     data = DataConfig("hippocampus", options.root, seed=9)
     trainer = TrainerConfig(options.epochs, options.minutes, validate_every=max(1, options.epochs // 12))
