@@ -50,7 +50,7 @@ class UNet(nn.EquivariantModule):
         scale_extent: neighbouring scales that a convolution mixes. Default 1.
         scale_padding: what lies above the window for `scale_extent > 1`: "zeros" or "replicate". Default "zeros".
         scale_pool: mode of `nn.ScalePool`, or None to return the regular field before the projection. Default
-            "logsumexp": flattest over the test scales in docs/results/recipe.md.
+            "logsumexp": flattest over the test scales in docs/results/recipes.md.
         train_scales: in training use a random run of so many neighbouring scales in each step, in eval mode all of
             them: cheaper, and the projection meets every shift of the window. Default None: always all.
         admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
