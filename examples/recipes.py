@@ -2,8 +2,8 @@
 
     python examples/recipes.py --root ../shared/data/Task04_Hippocampus [--quick]
 
-Short runs (25 epochs of 10 hippocampus volumes, one seed) on the split with seed 5; Dice on its 10 *validation* volumes,
-rescaled. What wins here is the recipe of `examples/hippocampus.py`, which tests it on other volumes. A finished run is
+Short runs (25 epochs of 10 hippocampus volumes, one seed) on the split with seed 5; Dice on its 10 *validation* volumes
+(rescaled). What wins here is the recipe of `examples/hippocampus.py`, which tests it on other volumes. A finished run is
 not repeated. Writes `recipes.md`.
 """
 
@@ -85,8 +85,8 @@ def main() -> None:
     text = (
         "# Recipes: what makes Dice flat over the size of objects\n\n"
         "Command: `python examples/recipes.py`. Hippocampus, 10 training volumes at scale 1, 250 steps, one seed, hard "
-        "Dice of 10 validation volumes (which also chose the checkpoint at scale 1), rescaled by a factor; the grid grows "
-        "with it. Short runs to choose a recipe; the test is in [hippocampus.md](hippocampus.md).\n\n"
+        "Dice of 10 validation volumes (which also chose the checkpoint at scale 1), rescaled by a factor; the grid "
+        "grows with it. Short runs to choose a recipe; the test is in [hippocampus.md](hippocampus.md).\n\n"
     )
     options.results.mkdir(parents=True, exist_ok=True)
     (options.results / "recipes.md").write_text(text + markdown_table(table) + "\n")
