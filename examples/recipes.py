@@ -3,7 +3,7 @@
     python examples/recipes.py --root ../shared/data/Task04_Hippocampus [--quick]
 
 Short runs (25 epochs of 10 hippocampus volumes, one seed) on the split with seed 5; Dice on its 10 *validation* volumes
-(rescaled). What wins here is the recipe of `examples/hippocampus.py`, which tests it on other volumes. A finished run is
+(rescaled). What wins is the recipe of `examples/hippocampus.py`, which tests it on other volumes. A finished run is
 not repeated. Writes `recipes.md`.
 """
 
