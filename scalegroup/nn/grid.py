@@ -118,9 +118,12 @@ class GridModule(EquivariantModule):
         for stride in sorted(set(self.stride)):
             for half in (0, 1)[: min(stride, 2)]:  # a strided grid can lie between the voxels
                 taps = sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
-                name = f"taps_{index}_{stride}_{half}"
-                self.register_constant(name, np.array(taps.values))
-                self._starts[name] = taps.first
+                self.keep_taps(f"taps_{index}_{stride}_{half}", taps)
+
+    def keep_taps(self, name: str, taps: Taps) -> None:
+        """Store taps as a constant."""
+        self.register_constant(name, np.array(taps.values))
+        self._starts[name] = taps.first
 
     def active_scales(self) -> range:
         """Indices of `scales` in use now."""
