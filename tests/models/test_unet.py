@@ -1,0 +1,325 @@
+"""The U-Net takes MONAI's arguments, any size and any window, and lives as a module of torch."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import scalegroup as sg
+from scalegroup import nn
+from scalegroup.models import UNet
+
+SMALL: dict[str, Any] = {"spatial_dims": 2, "channels": (2, 3), "strides": (2,), "num_scales": 3}
+
+
+def image(*size: int, channels: int = 1) -> Tensor:
+    return torch.randn(2, channels, *(size or (12, 12)), generator=torch.Generator().manual_seed(0))
+
+
+def layers(net: torch.nn.Module | None, kind: type) -> list[Any]:
+    return [module for module in (net.modules() if net is not None else ()) if isinstance(module, kind)]
+
+
+# MONAI's arguments
+
+
+CALLS: list[dict[str, Any]] = [
+    {},
+    {"num_res_units": 2},
+    {"num_res_units": 1, "norm": "batch", "act": "relu"},
+    {"act": "PRELU", "norm": "INSTANCE"},
+    {"act": ("leakyrelu", {"negative_slope": 0.2}), "norm": ("instance", {"affine": True})},
+    {"act": ("prelu", {"init": 0.2}), "norm": ("group", {"num_groups": 1})},
+    {"act": torch.nn.ReLU, "dropout": 0.25, "bias": False},
+    {"act": "gelu", "adn_ordering": "ADN", "dropout": 0.1},
+    {"act": "elu", "adn_ordering": "NA"},
+    {"act": "mish", "adn_ordering": "A"},
+]
+
+
+@pytest.mark.parametrize("options", CALLS)
+def test_a_call_of_monais_unet_is_one_of_ours(options: dict[str, Any]) -> None:
+    monai = pytest.importorskip("monai.networks.nets")
+    positional = (2, 1, 3, (4, 8, 16), (2, 2))
+    if options.get("act") is torch.nn.ReLU:  # MONAI takes classes, too, as callables with options
+        theirs = monai.UNet(*positional, **{**options, "act": "relu"})
+    else:
+        theirs = monai.UNet(*positional, **options)
+    ours = UNet(*positional, **options, num_scales=2)
+    x = image(16, 16)
+    assert ours(x).shape == theirs(x).shape
+    bias = options.get("bias", True)
+    assert all((layer.bias is not None) == bias for layer in layers(ours, nn.GroupConv))
+
+
+def test_names_tuples_and_classes_mean_the_same() -> None:
+    for act in ("leakyrelu", "LeakyReLU", torch.nn.LeakyReLU, ("leakyrelu", {}), (torch.nn.LeakyReLU, {})):
+        found = {type(layer.activation) for layer in layers(UNet(**SMALL, act=act), nn.Pointwise)}
+        assert found == {torch.nn.LeakyReLU}
+    for norm in ("instance", ("INSTANCE", {}), torch.nn.InstanceNorm2d, nn.InstanceNorm, (nn.InstanceNorm, {})):
+        assert layers(UNet(**SMALL, norm=norm), nn.InstanceNorm)
+    for norm, kind in ((torch.nn.BatchNorm3d, nn.BatchNorm), (("group", {"num_groups": 1}), nn.GroupNorm)):
+        assert layers(UNet(**SMALL, norm=norm), kind)
+    for dropout in (0.3, ("dropout", {"p": 0.3})):
+        assert {layer.p for layer in layers(UNet(**SMALL, dropout=dropout), nn.Dropout)} == {0.3}
+
+
+def test_options_reach_the_layers() -> None:
+    net = UNet(**SMALL, act=("leakyrelu", {"negative_slope": 0.3}), norm=("batch", {"eps": 0.5, "momentum": 0.3}))
+    assert {layer.activation.negative_slope for layer in layers(net, nn.Pointwise)} == {0.3}
+    assert {(layer.eps, layer.momentum) for layer in layers(net, nn.BatchNorm)} == {(0.5, 0.3)}
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_activation_and_no_norm(nothing: str | None) -> None:
+    net = UNet(**SMALL, act=nothing, norm=nothing)
+    assert not layers(net, nn.Pointwise) + layers(net, nn.BatchNorm)
+
+
+@pytest.mark.parametrize("order", ["NDA", "AND", "dan", "NA", "A", ""])
+def test_adn_ordering_is_the_order_of_the_layers(order: str) -> None:
+    letters = {nn.Pointwise: "A", nn.Dropout: "D", nn.BatchNorm: "N"}
+    net = UNet(**SMALL, dropout=0.1, adn_ordering=order)
+    found = "".join(letters[type(layer)] for layer in net.levels.down if type(layer) in letters)
+    assert found == order.upper()
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"channels": (4,), "strides": ()}, "the length of channels to be no less than 2, received (4,)"),
+        ({"channels": (4, 8, 16), "strides": (2,)}, "the length of strides to equal 2, received (2,)"),
+    ],
+)
+def test_what_monai_refuses_we_refuse(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError) as ours:  # noqa: PT011 - the text is compared below
+        UNet(2, 1, 2, **options)
+    assert text in str(ours.value)
+    monai = pytest.importorskip("monai.networks.nets")
+    with pytest.raises(ValueError, match="the length of"):
+        monai.UNet(2, 1, 2, **options)
+
+
+def test_surplus_strides_are_reported() -> None:
+    with pytest.warns(UserWarning, match="3 strides for 2 levels: the last 2 will not be used") as caught:
+        net = UNet(2, 1, 2, (2, 3), (2, 3, 4), num_scales=2)
+    assert caught[0].filename == __file__
+    assert net.strides == (2,)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (
+            {"kernel_size": 3},
+            r"order, sigma and support, received kernel_size=3; replace kernel_size by order and sigma",
+        ),
+        ({"up_kernel_size": (3, 3)}, r"received up_kernel_size=\(3, 3\); replace up_kernel_size by order and sigma"),
+        ({"act": "softmax"}, "act out of elu, gelu, .* received 'softmax'"),
+        ({"act": ("relu", {}, 1)}, "act: a name, a class, or a pair of it and a dict of options"),
+        ({"act": ()}, "act: a name, a class, or a pair"),
+        ({"act": 3}, "act: a name, a class, or a pair of it and options, received 3"),
+        ({"norm": "layer"}, "norm out of batch, group, instance, received 'layer'; other norms are not equivariant"),
+        ({"norm": torch.nn.LayerNorm}, "norm out of batch, group, instance"),
+        ({"norm": ("batch", 3)}, "norm: a name, a class, or a pair of it and a dict of options"),
+        ({"norm": ("group", {"num_groups": 5})}, "num_groups that divides . fields, received 5"),
+        ({"dropout": "alpha"}, "dropout: a probability or 'dropout', received 'alpha'"),
+        ({"dropout": 1.0}, r"p, a probability in \[0, 1\), received 1.0"),
+        ({"adn_ordering": "NXA"}, "adn_ordering of the letters A, D and N, received 'NXA'"),
+        ({"num_res_units": -1}, "num_res_units, an integer >= 0, received -1"),
+        ({"scale_padding": "valid"}, "scale_padding out of .* received 'valid'; skip connections need one window"),
+        ({"scale_pool": "median"}, "mode out of .* received 'median'"),
+        ({"admissible": "decoder"}, r"admissible out of \(False, 'lifting', 'encoder'\), received 'decoder'"),
+        ({"train_scales": 4}, "train_scales from 1 to 3, received 4"),
+        ({"train_scales": 0}, "train_scales from 1 to 3, received 0"),
+        ({"strides": (0,)}, "stride: a positive integer .* received 0"),
+        ({"spatial_dims": 4}, "dim 1, 2 or 3, received 4"),
+    ],
+)
+def test_wrong_arguments(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(sg.ScaleGroupError, match=text):
+        UNet(**{**SMALL, **options})
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("dim", "strides", "size"),
+    [
+        (1, (2, 2), (13,)),
+        (1, (3, 2), (1,)),
+        (2, (2, 2), (7, 10)),
+        (2, ((1, 2), (3, 1)), (5, 11)),
+        (2, (1, 2), (6, 9)),
+        (3, (2, (2, 2, 1)), (5, 6, 3)),
+    ],
+)
+@pytest.mark.parametrize("num_res_units", [0, 2])
+def test_any_size_comes_back(dim: int, strides: Any, size: tuple[int, ...], num_res_units: int) -> None:
+    net = UNet(dim, 2, 3, (2, 2, 2), strides, num_res_units=num_res_units, num_scales=2, order=1).eval()
+    assert net(image(*size, channels=2)).shape == (2, 3, *size)
+
+
+@pytest.mark.parametrize("mode", [None, "max", "mean", "taper", "logsumexp", "attention"])
+def test_scale_pool_projects_or_not(mode: str | None) -> None:
+    net = UNet(**SMALL, out_channels=5, scale_pool=mode)
+    assert net(image()).shape == (2, 15 if mode is None else 5, 12, 12)
+    assert str(net.out_type) == ("5*regular" if mode is None else "5*scalar")
+
+
+def test_without_a_pool_it_returns_what_the_pool_projects() -> None:
+    net, bare = (UNet(**SMALL, scale_pool=mode).eval() for mode in ("mean", None))
+    bare.load_state_dict(net.state_dict())
+    torch.testing.assert_close(bare(image()).unflatten(1, (2, 3)).mean(2), net(image()))
+
+
+# Kernels
+
+
+def test_options_of_the_kernels_reach_every_convolution() -> None:
+    options = {"order": 1, "sigma": 1.5, "support": 3.0, "scale_extent": 2, "padding_mode": "replicate"}
+    net = UNet(**SMALL, **options, scale_padding="replicate", base=2.0, method="dense", num_res_units=1)
+    convolutions = layers(net, nn.GroupConv) + layers(net, nn.GroupConvTranspose)
+    assert len(convolutions) >= 5
+    for conv in convolutions:
+        assert {name: getattr(conv, name) for name in options if name != "order"} | {
+            "order": conv.basis.order
+        } == options
+        assert (conv.method, conv.scale_padding) == ("dense", "replicate")
+    assert net.in_type.group.base == 2.0
+
+
+@pytest.mark.parametrize("num_res_units", [0, 1])
+def test_admissible_kernels_where_they_are_asked_for(num_res_units: int) -> None:
+    def flags(value: Any) -> list[bool]:
+        net = UNet(2, 1, 2, (2, 2, 2), (2, 2), num_scales=2, admissible=value, num_res_units=num_res_units)
+        down = layers(net.levels.down, nn.GroupConv)
+        deep = layers(net.levels.inner.down, nn.GroupConv) + layers(net.levels.inner.inner, nn.GroupConv)
+        up = layers(net.levels, nn.GroupConvTranspose) + layers(net.levels.refine, nn.GroupConv)
+        kinds = [{conv.admissible for conv in part} for part in (down, deep, up)]
+        assert all(len(kind) == 1 for kind in kinds)
+        return [kind.pop() for kind in kinds]
+
+    assert flags(False) == [False, False, False]
+    assert flags("lifting") == [True, False, False]
+    assert flags("encoder") == flags(True) == [True, True, False]
+
+
+def test_oversampled_activations() -> None:
+    net = UNet(**SMALL, oversample=2)
+    assert {layer.oversample for layer in layers(net, nn.Pointwise)} == {2}
+
+
+# Windows
+
+
+def test_weights_fit_every_window() -> None:
+    net = UNet(**SMALL, scale_extent=2).eval()
+    for count in (1, 2, 5):
+        other = UNet(**{**SMALL, "num_scales": count}, scale_extent=2).eval()
+        other.load_state_dict(net.state_dict())
+        torch.testing.assert_close(other(image()), sg.with_window(net, num_scales=count)(image()))
+
+
+def test_a_wider_window_keeps_the_values_of_each_scale() -> None:
+    net = UNet(**SMALL, scale_pool=None).eval()
+    wide = sg.with_window(net, num_scales=5, first=-1)
+    old, new = (unet(image()).unflatten(1, (2, -1)) for unet in (net, wide))
+    torch.testing.assert_close(new[:, :, 1:4], old, rtol=1e-4, atol=1e-5)
+
+
+def test_training_meets_runs_of_scales() -> None:
+    net = UNet(**SMALL, train_scales=2, norm=None)
+    seen = []
+    hook = layers(net, nn.ScalePool)[0].register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1] // 2))
+    torch.manual_seed(0)
+    outputs = [net(image()).detach() for _ in range(12)]
+    assert set(seen) == {2}
+    kinds = [y for n, y in enumerate(outputs) if not any(torch.equal(y, z) for z in outputs[:n])]
+    assert len(kinds) == 2  # the window of 3 has two runs of 2
+    runs = []
+    for start in (0, 1):
+        with nn.run_of_scales(net.eval(), start, 2):
+            runs.append(net(image()).detach())
+    assert all(any(torch.equal(y, run) for run in runs) for y in kinds)
+    seen.clear()
+    whole = net.eval()(image())
+    assert seen == [3]
+    assert torch.equal(net(image()), whole)
+    hook.remove()
+
+
+def test_runs_of_training_are_drawn_by_torchs_generator() -> None:
+    net = UNet(**SMALL, train_scales=1, norm=None)
+
+    def draws() -> list[Tensor]:
+        torch.manual_seed(7)
+        return [net(image()).detach() for _ in range(4)]
+
+    assert all(torch.equal(y, z) for y, z in zip(draws(), draws(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"train_scales": 1}, {"num_res_units": 1, "scale_extent": 2, "train_scales": 2}]
+)
+def test_gradients_reach_all_parameters(options: dict[str, Any]) -> None:
+    net = UNet(**SMALL, **options, scale_pool="attention")
+    for _ in range(3):
+        net(image()).square().mean().backward()
+    for name, parameter in net.named_parameters():
+        if name == "projection.scorer" and options.get("train_scales") == 1:
+            continue  # the softmax over one scale is one
+        assert parameter.grad is not None, name
+        assert bool(parameter.grad.abs().max() > 0), name
+
+
+# Life of a module
+
+
+def test_summary_counts_the_weights() -> None:
+    net = UNet(**SMALL, out_channels=4)
+    count = sum(p.numel() for p in net.parameters())
+    assert net.summary().startswith("UNet(1*scalar -> 4*scalar, channels=(2, 3), strides=(2,), ")
+    assert net.summary().endswith(f"| {count:,} weights)")
+    assert net.summary()[len("UNet(") : -1] in repr(net)
+
+
+def test_copies_are_the_same_function() -> None:
+    net = UNet(**SMALL, num_res_units=1, scale_pool="attention", oversample=2)
+    net(image())
+    net.eval()
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), nn.freeze(net)):
+        torch.testing.assert_close(twin(image()), net(image()), rtol=1e-4, atol=1e-5)
+        assert list(twin.state_dict()) == list(net.state_dict())
+
+
+def test_compiled_is_the_same_function() -> None:
+    net = UNet(**SMALL, train_scales=2).eval()
+    torch._dynamo.reset()
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(image()), net(image()), rtol=1e-4, atol=1e-5)
+
+
+def test_exported_saved_and_loaded_is_the_same_function() -> None:
+    net = UNet(**SMALL, num_res_units=1).eval()
+    file = io.BytesIO()
+    torch.export.save(torch.export.export(net, (image(),)), file)
+    file.seek(0)
+    loaded = torch.export.load(file).module()
+    torch.testing.assert_close(loaded(image()), net(image()), rtol=1e-4, atol=1e-5)
+
+
+def test_autocast_runs() -> None:
+    net = UNet(**SMALL).eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = net(image())
+    assert y.dtype == torch.bfloat16
+    exact = net(image())
+    assert bool((y.float() - exact).norm() < 0.05 * exact.norm())
