@@ -132,9 +132,7 @@ def test_split_is_disjoint_and_repeatable(seed: int) -> None:
 
 def test_split_refuses_too_much() -> None:
     cases = [Case(str(i), (), Path("x.nii"), (0, 1)) for i in range(5)]
-    with pytest.raises(
-        DataError, match="at least 4 training, 1 validation and 1 test cases, received 5 cases"
-    ):
+    with pytest.raises(DataError, match="at least 4 training, 1 validation and 1 test cases, received 5 cases"):
         split(cases, train=4, validation=1, test=1)
     with pytest.raises(DataError, match="received 5 cases"):
         split(cases, train=9, validation=1)

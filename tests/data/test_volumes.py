@@ -41,21 +41,27 @@ def test_phantom_lesions_vary_in_size_and_place() -> None:
     assert np.std(centres, axis=0).min() > 1
 
 
-def test_phantom_needs_context() -> None:
-    # No threshold on one modality finds the lesion: even the best for this very scan has a poor Dice.
-    image, label = head_phantom(2, size=32)
-    truth = label > 0
+def best_threshold(image: np.ndarray, truth: np.ndarray) -> float:
+    """The best Dice that one threshold on one modality can have, chosen on the very scan it is tested on."""
     best = 0.0
     for channel in image:
         for level in np.percentile(channel, np.arange(2, 100, 2)):
             for found in (channel > level, channel <= level):
                 best = max(best, 2 * (found & truth).sum() / (found.sum() + truth.sum()))
-    assert best < 0.8
+    return best
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"size": 8}, {"lesion_radius": (0.3, 0.2)}, {"lesion_radius": (0, 0.2)}]
-)
+def test_phantom_needs_context() -> None:
+    # Flair shows whole lesions (.50 to .74 here), as it does in real scans; the parts, which the demo scores, no
+    # threshold finds: measured .32 as the mean over parts and scans, where the demo's networks reach .75.
+    scores = []
+    for seed in range(2, 6):
+        image, label = head_phantom(seed, size=32)
+        scores += [best_threshold(image, label == part) for part in (1, 2, 4)]
+    assert np.mean(scores) < 0.4
+
+
+@pytest.mark.parametrize("arguments", [{"size": 8}, {"lesion_radius": (0.3, 0.2)}, {"lesion_radius": (0, 0.2)}])
 def test_phantom_refuses(arguments: dict[str, object]) -> None:
     with pytest.raises(ScaleGroupError, match="size >= 16 and radii"):
         head_phantom(0, **arguments)  # type: ignore[arg-type]
