@@ -14,6 +14,7 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ def speed_rows(size: int, channels: int) -> Iterator[Row]:
 def table(heads: Row, rows: Iterator[Row]) -> str:
     """A Markdown table, printed line by line as it grows."""
     lines = []
-    for row in (heads, ("---",) * len(heads), *rows):
+    for row in chain((heads, ("---",) * len(heads)), rows):
         lines.append("| " + " | ".join(map(str, row)) + " |")
         print(lines[-1], flush=True)  # noqa: T201
     return "\n".join(lines)
