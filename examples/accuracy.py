@@ -97,7 +97,7 @@ def unet_rows(size: int, channels: tuple[int, ...], kinds: tuple[dict[str, Any],
         torch.manual_seed(0)
         unet = sg.models.UNet(3, 1, 2, channels, strides, scale_pool=None, **kind)
         calibrated(unet, calibration(unet.in_type, size))
-        for window, num_scales, first in (("0 … 3", 4, 0), ("-2 … 5", 8, -2)):
+        for window, num_scales, first in (("0 … 3", 4, 0), ("-1 … 6", 8, -1)):
             regular = sg.with_window(unet, num_scales, first)
             errors = measured(regular, size)
             projected = [f"{errors.projected_max:.2f}", f"{errors.projected_mean:.2f}"]
