@@ -76,7 +76,7 @@ def contract(
     if method not in METHODS:
         raise ScaleGroupError(f"a method out of {METHODS}", repr(method), "'auto' chooses by cost")
     device = x.device.type
-    if torch.is_autocast_enabled(device):
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
     if method == "auto":

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from scalegroup.engine import METHODS, Contraction, Term, contract, dense
 from scalegroup.engine.dense import kernel
-from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
+from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import declared_error
 from scalegroup.nn.grid import GridModule, choice, has_scales
 from scalegroup.nn.initialisation import weight_std
@@ -48,18 +49,16 @@ class _Convolution(GridModule):
         admissible: bool = False,
         basis: Basis | None = None,
         method: str = "auto",
-        transposed: bool = False,
     ) -> None:
         check_types(self, in_type=in_type, out_type=out_type)
-        if not isinstance(scale_extent, int) or isinstance(scale_extent, bool) or scale_extent < 1:
-            hint = "1 means no interaction between scales"
-            raise ScaleGroupError("scale_extent, an integer >= 1", repr(scale_extent), hint)
+        hint = "1 means no interaction between scales"
+        scale_extent = as_integer(scale_extent, "scale_extent, an integer >= 1", hint, minimum=1)
         choice(scale_padding, SCALE_PADDINGS, "scale_padding")
         _check_blocks(in_type)
         _check_blocks(out_type)
-        out_type = _out_window(in_type, out_type, scale_extent, scale_padding, transposed)
+        out_type = _out_window(in_type, out_type, scale_extent, scale_padding, self.transposed)
         if basis is None:
-            basis = HermiteBasis(order if isinstance(order, int) else tuple(order), group_of(in_type).dim)
+            basis = HermiteBasis(tuple(order) if isinstance(order, list) else order, group_of(in_type).dim)  # type: ignore[arg-type]
         super().__init__(
             in_type,
             out_type,
@@ -69,13 +68,11 @@ class _Convolution(GridModule):
             stride=stride,
             padding=padding,
             padding_mode=padding_mode,
-            transposed=transposed,
         )
         self.scale_extent = scale_extent
         self.scale_padding = scale_padding
         self.admissible = bool(admissible)
         self.method = choice(method, METHODS, "method")
-        self.frozen = False
         self.paths = _paths(in_type, out_type)
         self.build()
         functions = self.constraint.shape[1]
@@ -180,7 +177,7 @@ class _Convolution(GridModule):
 
     def freeze(self) -> None:
         """Replace the contraction by constant kernels, one for each scale and phase; see `nn.freeze`."""
-        self.frozen = True
+        super().freeze()
         for p, (i, j) in enumerate(self.paths):
             coefficients = self.coefficients(p).detach()
             factors = self._factors(i, j, range(len(self.scales)))
@@ -220,7 +217,7 @@ class _Convolution(GridModule):
             "method": "auto",
             "frozen": False,
         }
-        parts += [f"{k}={getattr(self, k)!r}" for k, default in defaults.items() if getattr(self, k) != default]
+        parts += self.unusual(**defaults)
         return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
 
 
@@ -244,7 +241,8 @@ class GroupConv(_Convolution):
             that does not alias (1.4 for the full band).
         support: half-width of every kernel, in its own widths. Default 4.5.
         stride: input samples per output sample, a number or one per axis. Default 1.
-        scale_extent: number of neighbouring scales that are mixed ("interscale interaction"). Default 1.
+        scale_extent: number of neighbouring scales that are mixed between regular fields ("interscale
+            interaction"). Default 1.
         scale_padding: what lies above the window: "zeros", "replicate", or "valid", which is exact and narrows
             the window of `out_type` by `scale_extent - 1` scales. Default "zeros".
         padding: "same", or "valid": no output whose kernel leaves the volume. Default "same".
@@ -303,8 +301,7 @@ class GroupConvTranspose(_Convolution):
         torch.Size([1, 6, 9, 10])
     """
 
-    def __init__(self, in_type: FieldType, out_type: FieldType, order: int | Sequence[int] = 2, **options: Any) -> None:
-        super().__init__(in_type, out_type, order, **options, transposed=True)
+    transposed = True
 
     def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         """`(batch, in_type.size, *coarse)` to `(batch, out_type.size, *fine)`."""

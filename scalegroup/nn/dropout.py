@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor
 
@@ -50,7 +52,7 @@ class Dropout(EquivariantModule):
         parts = []
         for part, (count, _) in zip(self.split(x, self.in_type), self.in_type.blocks, strict=True):
             keep = torch.rand(part.shape[0], count, 1, device=x.device) >= self.p
-            fields = part.reshape(part.shape[0], count, -1)
+            fields = part.reshape(part.shape[0], count, prod(part.shape[1:]) // count)
             parts.append((fields * (keep.to(x.dtype) / (1 - self.p))).view(part.shape))
         return self.join(parts)
 

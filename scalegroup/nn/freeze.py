@@ -7,16 +7,16 @@ from typing import TypeVar
 
 import torch
 
-from scalegroup.nn.conv import _Convolution
+from scalegroup.nn.module import EquivariantModule
 
 M = TypeVar("M", bound=torch.nn.Module)
 
 
 def freeze(module: M) -> M:
-    """A copy of `module` in eval mode, with constant dense kernels and no gradients: the same function in plain torch.
+    """A copy of `module` in eval mode for good, with constant dense kernels: the same function by torch's operators.
 
     The state dict keeps its keys, and loading one renews the kernels. Where kernels are wide this is slower than the
-    engine; it is for export to places that know nothing but torch.
+    engine; it is for `torch.export` to places that know torch but not scalegroup.
 
     Args:
         module: any module; its `GroupConv` and `GroupConvTranspose` layers get kernels.
@@ -34,6 +34,6 @@ def freeze(module: M) -> M:
     """
     frozen = deepcopy(module).eval().requires_grad_(False)
     for layer in frozen.modules():
-        if isinstance(layer, _Convolution):
+        if isinstance(layer, EquivariantModule):
             layer.freeze()
     return frozen

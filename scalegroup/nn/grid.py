@@ -12,11 +12,13 @@ from torch import Tensor
 from scalegroup.engine import AxisOperator
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
+from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import Taps, first_position, interpolation_taps, output_size, sample_taps
 from scalegroup.nn.module import EquivariantModule, group_of
 from scalegroup.representations import Regular, Representation
 from scalegroup.symbolic import Basis
 
+WIDEST = 10_000  # samples; wider kernels are a slip of a unit, and their taps would fill the memory
 PADDINGS = ("same", "valid")
 PADDING_MODES = ("zeros", "replicate", "reflect", "circular")
 
@@ -37,11 +39,11 @@ def positive(value: float, name: str) -> float:
 
 def per_axis(value: int | Sequence[int], dim: int, name: str) -> tuple[int, ...]:
     """One positive integer per axis of space, from a number or a sequence."""
-    values = tuple(value) if isinstance(value, Sequence) else (value,) * dim
-    if len(values) != dim or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
-        hint = "the group's dim tells the number of axes"
-        raise ScaleGroupError(f"{name}: a positive integer or one for each of {dim} axes", repr(value), hint)
-    return values
+    expected, hint = f"{name}: a positive integer or one for each of {dim} axes", "the group's dim tells their number"
+    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * dim
+    if len(values) != dim:
+        raise ScaleGroupError(expected, repr(value), hint)
+    return tuple(as_integer(v, expected, hint, minimum=1) for v in values)
 
 
 def has_scales(field: FieldType) -> bool:
@@ -68,8 +70,12 @@ class GridModule(EquivariantModule):
         stride: coarse spacing over fine spacing, one per axis.
         padding: "same", or "valid": positions whose widest kernel stays inside.
         padding_mode: what lies outside the volume.
-        transposed: from the coarse grid to the fine one.
+
+    Attributes:
+        transposed: whether the layer leads from the coarse grid to the fine one.
     """
+
+    transposed = False
 
     def __init__(
         self,
@@ -82,10 +88,11 @@ class GridModule(EquivariantModule):
         stride: int | Sequence[int],
         padding: str,
         padding_mode: str,
-        transposed: bool = False,
     ) -> None:
         super().__init__(in_type, out_type)
         dim = group_of(in_type).dim
+        if not isinstance(basis, Basis):
+            raise ScaleGroupError("a Basis", repr(basis), "such as HermiteBasis(order=2, dim=3)")
         if basis.dim != dim:
             hint = "give the basis the dim of the group"
             raise ScaleGroupError(f"a basis of dim {dim}", f"one of dim {basis.dim}", hint)
@@ -96,7 +103,6 @@ class GridModule(EquivariantModule):
         self.stride = per_axis(stride, dim, "stride")
         self.padding = choice(padding, PADDINGS, "padding")
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
-        self.transposed = transposed
 
     def build(self) -> None:
         """Make the taps of every scale, stride and phase."""
@@ -108,6 +114,10 @@ class GridModule(EquivariantModule):
         self.taps: list[tuple[Taps, ...]] = []  # per scale, per axis, at whole positions
         sides = [side for side in (self.in_type, self.out_type) if has_scales(side)] or [self.in_type]
         self.scales = max((group_of(side).scales for side in sides), key=len)
+        widest = self.support * self.sigma * max(self.stride) * self.scales[-1]
+        if widest > WIDEST:
+            hint = "use a smaller support, sigma or stride, or fewer scales"
+            raise ScaleGroupError(f"kernels of a half-width of at most {WIDEST} samples", f"{widest:.4g}", hint)
         for i, scale in enumerate(self.scales):
             self.keep_scale(i, scale)
             whole = [sample_taps(self.basis, self.sigma * q * scale, self.support) for q in self.stride]
@@ -172,8 +182,8 @@ class GridModule(EquivariantModule):
             if self.padding == "same":
                 return tuple(n * q for n, q in zip(coarse, self.stride, strict=True))
             return tuple(q * (n - 1) + 1 - 2 * t.first for n, q, t in zip(coarse, self.stride, widest, strict=True))
-        sizes = tuple(int(n) for n in output_size)
-        if len(sizes) != len(coarse) or self.coarse_size(sizes) != tuple(coarse):
+        sizes = per_axis(output_size, len(coarse), "output_size")
+        if self.coarse_size(sizes) != tuple(coarse):
             hint = f"with stride {self.stride} give the size of the volume that was strided"
             raise ScaleGroupError(f"an output_size that strides to {tuple(coarse)}", sizes, hint)
         return sizes

@@ -63,13 +63,13 @@ class Linear(EquivariantModule):
         results = []
         for (_, rep), weight in zip(self.out_type.blocks, self.weights, strict=True):
             sources = [
-                part.reshape(part.shape[0], -1, self.components_of(rep), *part.shape[2:])
-                for part, (_, other) in zip(parts, self.in_type.blocks, strict=True)
+                part.reshape(part.shape[0], m, self.components_of(rep), *part.shape[2:])
+                for part, (m, other) in zip(parts, self.in_type.blocks, strict=True)
                 if _alike(other, rep)
             ]
             source = torch.cat(sources, dim=1) if len(sources) > 1 else sources[0]
             mixed = torch.matmul(weight, source.flatten(2))
-            results.append(mixed.reshape(mixed.shape[0], -1, *source.shape[3:]))
+            results.append(mixed.reshape(mixed.shape[0], len(weight) * source.shape[2], *source.shape[3:]))
         return self.join(self.apply_bias(results))
 
     def extra_repr(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -61,13 +61,14 @@ class EquivariantModule(torch.nn.Module):
     """
 
     bias: torch.nn.Parameter | None
+    frozen = False
 
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__()
         check_types(self, in_type=in_type, out_type=out_type)
         if group_of(in_type).window(1, 0) != group_of(out_type).window(1, 0):
             hint = "use types of one group; only the window of scales may differ"
-            raise FieldTypeError(f"out_type with the group {in_type.group}", str(out_type.group), hint)
+            raise FieldTypeError(f"out_type with the group {in_type.group!r}", repr(out_type.group), hint)
         self.in_type = in_type
         self.out_type = out_type
         self._run = (0, 0)
@@ -80,6 +81,15 @@ class EquivariantModule(torch.nn.Module):
 
     def build(self) -> None:
         """Make what depends on the window of scales; called by `with_window` after the types have changed."""
+
+    def freeze(self) -> None:
+        """Stay in eval mode from now on; see `nn.freeze`."""
+        self.frozen = True
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; a frozen module stays in eval mode."""
+        return super().train(mode and not self.frozen)
 
     # Runs of scales: a network in training may see a few neighbouring scales of its window only.
 
@@ -108,8 +118,8 @@ class EquivariantModule(torch.nn.Module):
         sizes = [m * self.components_of(r) * len(self.scales_of(r)) for m, r in field.blocks]
         parts = x.split(sizes, dim=1)
         return [
-            part.reshape(part.shape[0], -1, len(self.scales_of(r)), *part.shape[2:])
-            for part, (_, r) in zip(parts, field.blocks, strict=True)
+            part.reshape(part.shape[0], m * self.components_of(r), len(self.scales_of(r)), *part.shape[2:])
+            for part, (m, r) in zip(parts, field.blocks, strict=True)
         ]
 
     @staticmethod
@@ -121,6 +131,10 @@ class EquivariantModule(torch.nn.Module):
     def check(self, x: Tensor) -> Tensor:
         """Return `x`, or raise if it is not a field of `in_type`."""
         name, dim = type(self).__name__, group_of(self.in_type).dim
+        if not isinstance(x, Tensor):
+            raise ScaleGroupError(
+                f"a torch.Tensor as {name} input", type(x).__name__, "convert it with torch.as_tensor"
+            )
         if x.ndim != dim + 2:
             hint = f"the group has dim={dim}; add or remove axes"
             raise ScaleGroupError(f"{name} input of {dim + 2} axes (batch, channels, *space)", tuple(x.shape), hint)
@@ -128,10 +142,13 @@ class EquivariantModule(torch.nn.Module):
         if x.shape[1] != size:
             hint = f"in_type is {self.in_type}; channels are multiplicity times scales"
             raise ScaleGroupError(f"{name} input of {size} channels", f"{x.shape[1]} in {tuple(x.shape)}", hint)
+        if 0 in x.shape[2:]:
+            raise ScaleGroupError(f"{name} input with samples along every axis", tuple(x.shape), "check how it was cut")
         if not x.is_floating_point():
             raise ScaleGroupError(f"{name} input of a floating-point dtype", x.dtype, "convert it with x.float()")
         parameter = next(self.parameters(), None)
-        autocast = torch.is_autocast_enabled(x.device.type)
+        device = x.device.type
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         if parameter is not None and parameter.dtype != x.dtype and not autocast:
             hint = f"convert the input with x.to({parameter.dtype}) or the module with .to({x.dtype})"
             raise ScaleGroupError(f"{name} input of dtype {parameter.dtype}", x.dtype, hint)
@@ -182,6 +199,10 @@ class EquivariantModule(torch.nn.Module):
             setattr(self, name, torch.tensor(value, device=getattr(self, name).device))
         return self
 
+    def unusual(self, **defaults: object) -> list[str]:
+        """`name=value` for each of these attributes that differs from its default, for `repr`."""
+        return [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value]
+
     def extra_repr(self) -> str:
         return f"{self.in_type} -> {self.out_type}"
 
@@ -189,6 +210,7 @@ class EquivariantModule(torch.nn.Module):
 def _nearest(module: torch.nn.Module) -> list[EquivariantModule]:
     """The equivariant modules below, also in lists and plain modules, but not those inside other equivariant ones."""
     found = []
-    for child in module.children():
-        found += [child] if isinstance(child, EquivariantModule) else _nearest(child)
+    for child in module._modules.values():  # not children(), which names a layer used twice once
+        if child is not None:
+            found += [child] if isinstance(child, EquivariantModule) else _nearest(child)
     return found

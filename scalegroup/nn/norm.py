@@ -52,7 +52,9 @@ class _Norm(EquivariantModule):
 
     def extra_repr(self) -> str:
         """The type and what differs from the defaults."""
-        return f"{self.in_type}" + ("" if self.affine else ", affine=False")
+        momentum = {"momentum": 0.1} if isinstance(self, BatchNorm) else {}
+        affine = not isinstance(self, InstanceNorm)  # torch's defaults
+        return ", ".join([str(self.in_type), *self.unusual(eps=1e-5, affine=affine, **momentum)])
 
 
 class BatchNorm(_Norm):

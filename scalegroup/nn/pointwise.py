@@ -8,10 +8,13 @@ from torch import Tensor
 from scalegroup.engine import AxisOperator
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
+from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import interpolation_taps
 from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, interpolation_error, keep_interpolation
 from scalegroup.nn.module import EquivariantModule
 from scalegroup.representations import Regular, Scalar
+
+_MIXING = (torch.nn.Softmax, torch.nn.Softmax2d, torch.nn.Softmin, torch.nn.LogSoftmax, torch.nn.GLU)
 
 
 class Pointwise(EquivariantModule):
@@ -57,9 +60,14 @@ class Pointwise(EquivariantModule):
             if not isinstance(rep, Scalar | Regular):
                 hint = "an activation would break the others; leave them out of this layer"
                 raise FieldTypeError("scalar and regular fields", str(field), hint)
-        if not isinstance(oversample, int) or isinstance(oversample, bool) or oversample < 1:
-            raise ScaleGroupError("oversample, an integer >= 1", repr(oversample), "2 is usually enough")
-        self.activation = torch.nn.SiLU() if activation is None else activation
+        oversample = as_integer(oversample, "oversample, an integer >= 1", "2 is usually enough", minimum=1)
+        activation = torch.nn.SiLU() if activation is None else activation
+        if not callable(activation) or isinstance(activation, type):
+            raise ScaleGroupError("an activation module or function", repr(activation), "such as torch.nn.SiLU()")
+        if isinstance(activation, _MIXING) or getattr(activation, "num_parameters", 1) != 1:
+            hint = "channels are scales too, and one function has to act on all of them"
+            raise ScaleGroupError("an activation that acts on every number alike", repr(activation), hint)
+        self.activation = activation
         self.oversample = oversample
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
         if oversample > 1:
@@ -88,5 +96,7 @@ class Pointwise(EquivariantModule):
         return along_axes(self.activation(along_axes(x, up)), down)
 
     def extra_repr(self) -> str:
-        """The type, and the oversampling if there is any."""
-        return f"{self.in_type}" + (f", oversample={self.oversample}" if self.oversample > 1 else "")
+        """The type, a function that is no module, and what differs from the defaults."""
+        module = isinstance(self.activation, torch.nn.Module)
+        parts = [str(self.in_type)] if module else [str(self.in_type), getattr(self.activation, "__name__", "function")]
+        return ", ".join([*parts, *self.unusual(oversample=1, padding_mode="replicate")])

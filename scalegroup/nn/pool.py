@@ -99,7 +99,8 @@ class ScaleBlurPool(GridModule):
 
     def extra_repr(self) -> str:
         """The type and the blur."""
-        return f"{self.in_type}, stride={self.stride}, sigma={self.sigma:g}"
+        unusual = self.unusual(support=4.5, padding_mode="replicate")
+        return ", ".join([str(self.in_type), f"stride={self.stride}", f"sigma={self.sigma:g}", *unusual])
 
 
 class ScaleMaxPool(ScaleBlurPool):

@@ -53,15 +53,18 @@ class Sequential(EquivariantModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """The output of the last layer."""
-        for layer in self.children():
-            x = layer(x)
+        for layer in self._modules.values():  # not children(), which names a layer used twice once
+            x = layer(x)  # type: ignore[misc]
         return x
 
     def __len__(self) -> int:
         return len(self._modules)
 
-    def __getitem__(self, index: int) -> EquivariantModule:
-        return list(self.children())[index]  # type: ignore[return-value]
+    def __getitem__(self, index: int | slice) -> EquivariantModule:
+        layers = list(self._modules.values())
+        if isinstance(index, slice):
+            return Sequential(*layers[index])  # type: ignore[arg-type]
+        return layers[index]  # type: ignore[return-value]
 
     def extra_repr(self) -> str:
         """Nothing: the layers show their types."""

@@ -9,7 +9,8 @@ from torch import Tensor
 from scalegroup.engine import AxisOperator
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, interpolation_error, keep_interpolation
+from scalegroup.groups.checks import as_integer
+from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, interpolation_error, keep_interpolation, per_axis
 from scalegroup.nn.module import EquivariantModule
 
 
@@ -42,9 +43,8 @@ class Upsample(EquivariantModule):
 
     def __init__(self, field: FieldType, factor: int = 2, padding_mode: str = "replicate") -> None:
         super().__init__(field, field)
-        if not isinstance(factor, int) or isinstance(factor, bool) or factor < 1:
-            raise ScaleGroupError("factor, an integer >= 1", repr(factor), "2 undoes a stride of 2")
-        self.factor = factor
+        self.factor = as_integer(factor, "factor, an integer >= 1", "2 undoes a stride of 2", minimum=1)
+        factor = self.factor
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
         self._firsts = [keep_interpolation(self, f"up_{missing}", factor, missing) for missing in range(factor)]
 
@@ -57,8 +57,12 @@ class Upsample(EquivariantModule):
         """`(batch, field.size, *space)` to `(batch, field.size, *output_size)`."""
         x = self.check(x)
         space = tuple(x.shape[2:])
-        sizes = tuple(n * self.factor for n in space) if output_size is None else tuple(output_size)
-        if len(sizes) != len(space) or any(-(-m // self.factor) != n for m, n in zip(sizes, space, strict=True)):
+        sizes = (
+            tuple(n * self.factor for n in space)
+            if output_size is None
+            else per_axis(output_size, len(space), "output_size")
+        )
+        if any(-(-m // self.factor) != n for m, n in zip(sizes, space, strict=True)):
             hint = f"each axis: {self.factor} times the input's, or up to {self.factor - 1} less"
             raise ScaleGroupError(f"an output_size that belongs to {space}", sizes, hint)
         matrices = []
@@ -70,5 +74,5 @@ class Upsample(EquivariantModule):
         return along_axes(x, matrices)
 
     def extra_repr(self) -> str:
-        """The type and the factor."""
-        return f"{self.in_type}, factor={self.factor}"
+        """The type, the factor, and what differs from the defaults."""
+        return ", ".join([str(self.in_type), f"factor={self.factor}", *self.unusual(padding_mode="replicate")])

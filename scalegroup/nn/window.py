@@ -11,12 +11,13 @@ import torch
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.groups.checks import as_integer
 from scalegroup.nn.module import EquivariantModule, group_of
 
 M = TypeVar("M", bound=torch.nn.Module)
 
 
-def with_window(module: M, num_scales: int, first: int = 0) -> M:
+def with_window(module: M, num_scales: int | None = None, first: int = 0) -> M:
     """A copy of the network on another window of scales, with the same weights.
 
     Weights are shared by all scales, so they fit any window. A network trained on 4 scales can be tested on 6 or 8:
@@ -24,7 +25,7 @@ def with_window(module: M, num_scales: int, first: int = 0) -> M:
 
     Args:
         module: a network of equivariant layers, trained or not.
-        num_scales: number of scales of the new window at the network's input.
+        num_scales: number of scales of the new window at the network's input. Default: as many as now.
         first: where the new window begins, in steps of the base from the first scale of the old one; -1 adds a
             finer scale. Finer than the voxel the kernels are fitted to the band, not sampled.
 
@@ -44,6 +45,9 @@ def with_window(module: M, num_scales: int, first: int = 0) -> M:
     module = deepcopy(module)
     layers = _layers(module)
     old = group_of(layers[0].in_type)
+    count = old.num_scales if num_scales is None else num_scales
+    num_scales = as_integer(count, "num_scales, an integer >= 1", "it is the number of scales", minimum=1)
+    first = as_integer(first, "first, an integer", "-1 adds a finer scale")
     for layer in layers:
         layer.in_type = layer.in_type.with_group(_moved(group_of(layer.in_type), old, num_scales, first))
         layer.out_type = layer.out_type.with_group(_moved(group_of(layer.out_type), old, num_scales, first))
@@ -56,7 +60,8 @@ def with_window(module: M, num_scales: int, first: int = 0) -> M:
 
 
 def _layers(module: torch.nn.Module) -> list[EquivariantModule]:
-    layers = [layer for layer in module.modules() if isinstance(layer, EquivariantModule)]
+    parts = module.modules() if isinstance(module, torch.nn.Module) else ()
+    layers = [layer for layer in parts if isinstance(layer, EquivariantModule)]
     if not layers:
         hint = "only networks of scalegroup.nn layers have a window"
         raise ScaleGroupError("a network with equivariant layers", type(module).__name__, hint)
@@ -97,6 +102,8 @@ def run_of_scales(module: torch.nn.Module, start: int, num_scales: int) -> Itera
     """
     layers = _layers(module)
     window = group_of(layers[0].in_type).num_scales
+    num_scales = as_integer(num_scales, "num_scales, an integer", "it is the length of the run")
+    start = as_integer(start, "start, an integer >= 0", "it is the index of a scale")
     dropped = window - num_scales
     if not (num_scales >= 1 and 0 <= start <= dropped):
         hint = f"the window has {window} scales"
