@@ -109,18 +109,24 @@ def load(case: Case) -> Scan:
     """Reads a case, normalises every channel by itself, and turns label values into class indices.
 
     Raises:
-        DataError: if a file is missing, broken, not finite, of another shape than the others, or holds a
+        DataError: if a file is missing, broken, not finite, of another shape or affine than the others, or holds a
             label value that is not declared.
     """
     volumes = [read_nifti(path) for path in case.images]
     channels = [channel for data, _ in volumes for channel in _channels(data)]
     values, affine = read_nifti(case.label)
-    for path, (data, _) in zip(case.images, volumes, strict=True):
+    for path, (data, placed) in zip(case.images, volumes, strict=True):
         if data.shape[:3] != values.shape:
             raise DataError(
                 f"an image of the shape {values.shape} of its label {case.label}",
                 f"{data.shape[:3]} in {path}",
                 "resample one onto the other's grid",
+            )
+        if not np.allclose(placed, affine, rtol=0, atol=1e-2):
+            raise DataError(
+                f"an image in the place of its label {case.label}",
+                f"another affine matrix in {path}",
+                "resample one onto the other's grid, or mend the header",
             )
     image = normalise(np.stack(channels))
     return Scan(case.name, image, _class_indices(values, case), affine)

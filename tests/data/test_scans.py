@@ -100,6 +100,9 @@ def test_broken_files_are_named(task: Path) -> None:
     write_nifti(case.images[0], np.zeros((9, 10, 12), np.float32), np.eye(4))
     with pytest.raises(DataError, match=r"shape \(9, 10, 11\) of its label .*\(9, 10, 12\) in"):
         load(case)
+    write_nifti(case.images[0], np.zeros((9, 10, 11), np.float32), np.diag([1, 2, 3.1, 1]))
+    with pytest.raises(DataError, match=r"place of its label .*labelsTr/h_0.*another affine matrix in .*imagesTr/h_0"):
+        load(case)
     case.images[0].unlink()
     with pytest.raises(DataError, match=r"nothing at .*h_0\.nii\.gz"):
         load(case)
