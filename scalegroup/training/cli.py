@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 
+import torch
 from jsonargparse import auto_cli
 from rich.console import Console
 
-from scalegroup.data import load
+from scalegroup.data import DataError, load
 from scalegroup.data.rescale import Canvas
 from scalegroup.errors import ScaleGroupError
+from scalegroup.models import UNet
 from scalegroup.nn import with_window
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.demo import demo
 from scalegroup.training.evaluate import TEST_SCALES, dice_at_scales, summarise
-from scalegroup.training.module import Segmentation
+from scalegroup.training.module import Segmentation, stored_cases
 from scalegroup.training.report import ShowProgress, dice_rows, dice_table, progress_bar, write_csv
 from scalegroup.training.run import fit as run_fit
+
+UNET_SCALES = int(signature(UNet).parameters["num_scales"].default)
 
 
 def fit(
@@ -59,18 +64,28 @@ def test(
     Args:
         ckpt: a checkpoint that `scalegroup fit` wrote.
         root: where the data are now, if not where they were in training.
-        scales: factors by which the test scans are rescaled.
+        scales: factors by which the test scans are rescaled, as a list: --scales "[0.8, 1, 1.25]".
         canvas: "proportional": the grid grows with the content; "fixed": it stays.
-        num_scales: scales of the network's window in this test; default: the window of training.
-        first: with num_scales, the steps by which this window starts below (negative) or above that of training.
+        num_scales: scales of the network's window in this test; default: as many as in training.
+        first: the steps by which this window starts below (negative) or above that of training.
         csv: file for one row per scale, scan and class; default test.csv beside the checkpoint.
     """
     module = Segmentation.load(ckpt)
-    data = DataConfig(**module.hparams["data"])
-    data.root = root or Path(data.root)
-    if num_scales is not None:
-        module.network = with_window(module.network, num_scales, first)
-    scans = [load(case) for case in data.split().test]
+    if not scales or min(scales) <= 0:
+        raise ScaleGroupError("at least one scale, all > 0", scales, "leave --scales out for the default")
+    names = stored_cases(module.hparams, ckpt)["test"]
+    stored = {key: value for key, value in module.hparams["data"].items() if key != "cases"}
+    data = DataConfig(**{**stored, "root": root or Path(stored["root"])})
+    opened, channels = data.open(), module.hparams["in_channels"]
+    if opened.classes != module.classes or len(opened.channels) != channels:
+        wanted = f"data of {channels} channels and the classes {module.classes}, as in training"
+        found = f"{len(opened.channels)} channels and {opened.classes} in {data.root}"
+        raise DataError(wanted, found, "give the data of the training run as --root")
+    torch.set_num_threads(module.trainer_config.threads)
+    if num_scales is not None or first:
+        own = module.model_config.options.get("num_scales", UNET_SCALES)
+        module.network = with_window(module.network, own if num_scales is None else num_scales, first)
+    scans = [load(case) for case in data.named(names)]
     with progress_bar() as bar:
         task = bar.add_task("testing", total=len(scans) * len(scales), note="")
         rows = dice_at_scales(module, scans, scales, canvas, lambda: bar.advance(task))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from scalegroup.data import Brats, Decathlon, Split
+from scalegroup.data import Brats, Case, DataError, Decathlon, Split
 from scalegroup.errors import ScaleGroupError
 
 
@@ -31,6 +32,13 @@ class DataConfig:
     test: int | None = 30
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        least = {"train": 1, "validation": 1, "test": 1, "seed": 0}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value is not None and value < bound:
+                raise ScaleGroupError(f"data.{name} >= {bound}", value, "leave it out for the default")
+
     def open(self) -> Decathlon | Brats:
         """The data set."""
         return Brats(self.root) if self.name == "brats" else Decathlon(self.root)
@@ -38,6 +46,19 @@ class DataConfig:
     def split(self) -> Split:
         """The three disjoint lists of cases."""
         return self.open().split(self.train, self.validation, self.test, self.seed)
+
+    def named(self, names: Sequence[str]) -> list[Case]:
+        """The cases of these names, in this order.
+
+        Raises:
+            DataError: if one is not there.
+        """
+        cases = {case.name: case for case in self.open().cases}
+        missing = [name for name in names if name not in cases]
+        if missing:
+            hint = "give the folder with the scans of the training run as --root"
+            raise DataError(f"the case {missing[0]} of the run", f"{self.root} without it", hint)
+        return [cases[name] for name in names]
 
 
 # Random runs of three of six scales from half the voxel's on, and UNet's projection by log-sum-exp: the flattest Dice
@@ -80,7 +101,8 @@ class TrainerConfig:
 
     Args:
         max_epochs: passes over the training cases.
-        max_minutes: stop after this time; None = never. A resumed run counts its earlier time.
+        max_minutes: stop after this time; None = never. A resumed run counts its earlier time. A run that it
+            cuts short was not annealed: its learning rate had not yet come down.
         batch_size: volumes or patches per step.
         learning_rate: the largest of the one-cycle schedule; AdamW.
         weight_decay: of AdamW.
@@ -104,6 +126,15 @@ class TrainerConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "learning_rate", "validate_every", "threads"):
-            if not getattr(self, name) > 0:
-                raise ScaleGroupError(f"{name} > 0", getattr(self, name), "leave it out for the default")
+        hint = "leave it out for the default"
+        for name in ("max_epochs", "max_minutes", "batch_size", "learning_rate", "validate_every", "threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ScaleGroupError(f"{name} > 0", value, hint)
+        for name in ("seed", "weight_decay"):
+            if not getattr(self, name) >= 0:
+                raise ScaleGroupError(f"{name} >= 0", getattr(self, name), hint)
+        if self.patch is not None and (len(self.patch) != 3 or min(self.patch) < 1):
+            raise ScaleGroupError("three sizes of patch >= 1", self.patch, hint)
+        if not set(self.mirror) <= {0, 1, 2}:
+            raise ScaleGroupError("mirror axes out of 0, 1, 2", self.mirror, hint)

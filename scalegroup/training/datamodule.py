@@ -7,8 +7,10 @@ from typing import Any
 
 import lightning
 import numpy as np
+import torch
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, EnsureTyped, RandFlipd, RandSpatialCropd, SpatialPadd
+from torch.utils.data import RandomSampler
 
 from scalegroup.data import Case, Scan, Split, load
 from scalegroup.training.config import TrainerConfig
@@ -32,6 +34,8 @@ class SegmentationData(lightning.LightningDataModule):
     def __init__(self, split: Split, config: TrainerConfig, multiple: int = 1) -> None:
         super().__init__()
         self.split, self.config, self.multiple = split, config, multiple
+        self._order = torch.Generator().manual_seed(config.seed)
+        self._transform: Compose | None = None
         self._scans: dict[str, Sequence[Scan]] = {}
 
     def scans(self, part: str) -> Sequence[Scan]:
@@ -58,8 +62,21 @@ class SegmentationData(lightning.LightningDataModule):
             *(RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in self.config.mirror),
             EnsureTyped(KEYS, track_meta=False),
         ]
-        transform = Compose(steps).set_random_state(self.config.seed)
-        return DataLoader(_dataset(scans, transform), batch_size=self.config.batch_size, shuffle=True)
+        self._transform = Compose(steps).set_random_state(self.config.seed)
+        dataset = _dataset(scans, self._transform)
+        # Generators of their own: Lightning opens the loader before or after an epoch is seeded, as it likes.
+        return DataLoader(
+            dataset,
+            batch_size=self.config.batch_size,
+            sampler=RandomSampler(dataset, generator=self._order),
+            generator=torch.Generator(),
+        )
+
+    def reseed(self, seed: int) -> None:
+        """Starts the random order, patches and mirrors anew."""
+        self._order.manual_seed(seed)
+        if self._transform is not None:
+            self._transform.set_random_state(seed)
 
     def val_dataloader(self) -> Any:
         """One whole scan at a time."""

@@ -10,7 +10,7 @@ import torch
 
 from scalegroup.data import Scan, rescale
 from scalegroup.data.rescale import Canvas
-from scalegroup.training.metrics import hard_dice
+from scalegroup.training.metrics import hard_dice, mean_of_present
 from scalegroup.training.module import Segmentation
 
 TEST_SCALES = (0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
@@ -65,7 +65,7 @@ def predict(module: Segmentation, image: np.typing.NDArray[np.float32]) -> torch
 
 
 def summarise(rows: Sequence[DiceRow]) -> dict[str, dict[float, float]]:
-    """The mean over scans for each class and scale, and under "mean" the mean over classes.
+    """The mean over scans for each class and scale, and under "mean" the mean over classes; what is absent is left out.
 
     Example:
         >>> rows = [DiceRow(1.0, "a", "x", 0.5), DiceRow(1.0, "b", "x", 0.7), DiceRow(1.0, "a", "y", 1.0)]
@@ -76,10 +76,8 @@ def summarise(rows: Sequence[DiceRow]) -> dict[str, dict[float, float]]:
     classes = list(dict.fromkeys(row.label for row in rows))
 
     def mean(label: str, scale: float) -> float:
-        values = [row.dice for row in rows if (row.label, row.scale) == (label, scale)]
-        present = [value for value in values if np.isfinite(value)]
-        return float(np.mean(present)) if present else float("nan")
+        return mean_of_present(row.dice for row in rows if (row.label, row.scale) == (label, scale))
 
     table = {label: {scale: mean(label, scale) for scale in scales} for label in classes}
-    table["mean"] = {scale: float(np.mean([table[label][scale] for label in classes])) for scale in scales}
+    table["mean"] = {scale: mean_of_present(table[label][scale] for label in classes) for scale in scales}
     return table

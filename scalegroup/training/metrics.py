@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 import torch
 
 
@@ -28,3 +31,14 @@ def hard_dice(predicted: torch.Tensor, truth: torch.Tensor, num_classes: int) ->
         size = int(found.sum() + wanted.sum())
         values.append(2 * int((found & wanted).sum()) / size if size else float("nan"))
     return values
+
+
+def mean_of_present(values: Iterable[float]) -> float:
+    """The mean of what is there: NaN, a class that is in neither truth nor prediction, is left out.
+
+    Example:
+        >>> mean_of_present([0.5, float("nan"), 1.0]), mean_of_present([])
+        (0.75, nan)
+    """
+    present = [value for value in values if np.isfinite(value)]
+    return float(np.mean(present)) if present else float("nan")

@@ -15,18 +15,32 @@ from monai.losses import DiceCELoss
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.training.config import ModelConfig, TrainerConfig
-from scalegroup.training.metrics import hard_dice
+from scalegroup.training.metrics import hard_dice, mean_of_present
 from scalegroup.training.models import build_model, size_multiple
 
 Batch = dict[str, torch.Tensor]
+PARTS = ("train", "validation", "test")
+
+
+def stored_cases(parameters: Any, path: str | Path) -> dict[str, list[str]]:
+    """The names of the cases in each part of a checkpoint's split.
+
+    Raises:
+        ScaleGroupError: if the checkpoint was written before names were stored.
+    """
+    cases: dict[str, list[str]] | None = (parameters["data"] or {}).get("cases")
+    if cases is None:
+        hint = "train it again, with --resume false; an older version did not store them"
+        raise ScaleGroupError("a checkpoint with the names of its cases", f"none in {path}", hint)
+    return cases
 
 
 class Segmentation(lightning.LightningModule):
     """A U-Net that learns to tell classes apart, with soft Dice plus cross entropy as its loss.
 
-    Logged: `train_loss` per epoch; on validation `val_dice/<class>` and their mean `val_dice`, which
-        chooses the
-    checkpoint. Dice is hard (from class indices), per scan and then averaged.
+    Logged: `train_loss` per epoch; on validation `val_dice/<class>` and their mean `val_dice`, which chooses the
+    checkpoint. Classes that no scan holds are left out of the mean. Dice is hard (from class indices),
+    per scan and then averaged.
 
     Args:
         model: the network's configuration; it is stored in every checkpoint.
@@ -75,10 +89,14 @@ class Segmentation(lightning.LightningModule):
         hint = "give the best.ckpt or last.ckpt of a run of `scalegroup fit`"
         if not Path(path).is_file():
             raise ScaleGroupError("a checkpoint", f"nothing at {path}", hint)
-        try:
+        try:  # our own errors, such as an unknown option, speak for themselves
             module = cls.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+        except ScaleGroupError:
+            raise
         except Exception as error:  # torch, zipfile and pickle each raise their own kinds on a broken file
-            raise ScaleGroupError("a checkpoint of scalegroup", f"{path} ({error})", hint) from error
+            cause = f"{path} ({type(error).__name__})"
+            hint = f"{hint}; a broken file has to be trained or copied again"
+            raise ScaleGroupError("a checkpoint of scalegroup", cause, hint) from error
         return module.eval()
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -120,10 +138,10 @@ class Segmentation(lightning.LightningModule):
         """Logs the mean hard Dice of each class and of all."""
         table = np.array(self._dice)
         self._dice.clear()
-        # A class that no scan holds says nothing; it counts as 0 so that the mean stays a number.
-        means = [float(np.nanmean(column)) if np.isfinite(column).any() else 0.0 for column in table.T]
+        means = [mean_of_present(column) for column in table.T]
         self.log_dict({f"val_dice/{name}": mean for name, mean in zip(self.classes, means, strict=True)})
-        self.log("val_dice", float(np.mean(means)))
+        mean = mean_of_present(means)
+        self.log("val_dice", mean if np.isfinite(mean) else 0.0)  # a number, or no checkpoint could be chosen
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over all steps."""

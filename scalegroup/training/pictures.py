@@ -9,6 +9,7 @@ import numpy as np
 
 from scalegroup.data import Scan, rescale
 from scalegroup.training.evaluate import DiceRow, predict
+from scalegroup.training.metrics import mean_of_present
 from scalegroup.training.module import Segmentation
 from scalegroup.visual import Curve, Panel, plot_dice_curves, plot_slices
 
@@ -38,8 +39,6 @@ def dice_per_scan(rows: Sequence[DiceRow]) -> dict[float, list[float]]:
     scales = dict.fromkeys(row.scale for row in rows)
     cases = dict.fromkeys(row.case for row in rows)
     return {
-        scale: [
-            float(np.nanmean([row.dice for row in rows if (row.scale, row.case) == (scale, case)])) for case in cases
-        ]
+        scale: [mean_of_present(row.dice for row in rows if (row.scale, row.case) == (scale, case)) for case in cases]
         for scale in scales
     }

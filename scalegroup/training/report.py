@@ -57,7 +57,7 @@ class ShowProgress(Callback):
 
 
 class MetricsFile(Callback):
-    """Appends one row per epoch to a CSV file; a resumed run goes on in the same file.
+    """One row per epoch in a CSV file; a resumed run goes on in the same file.
 
     The columns are fixed from the first row on; a cell stays empty in epochs without validation.
 
@@ -67,6 +67,13 @@ class MetricsFile(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._rows: list[dict[str, str]] = []
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keeps the rows of the epochs before the one from which the run goes on."""
+        if self.path.is_file():
+            with self.path.open(newline="") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Writes the row of this epoch."""
@@ -75,13 +82,9 @@ class MetricsFile(Callback):
         validated = (trainer.current_epoch + 1) % int(trainer.check_val_every_n_epoch or 1) == 0
         seen = {name: f"{float(value):.5f}" for name, value in trainer.callback_metrics.items()}
         shown = {name: value for name, value in seen.items() if validated or not name.startswith("val_")}
-        new = not self.path.is_file()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            if new:
-                writer.writeheader()
-            writer.writerow({**shown, "epoch": trainer.current_epoch})
+        row = {**shown, "epoch": str(trainer.current_epoch)}
+        self._rows.append({name: row.get(name, "") for name in columns})
+        write_csv(self.path, self._rows)
 
 
 def dice_table(title: str, rows: Mapping[str, Mapping[float, float]]) -> Table:

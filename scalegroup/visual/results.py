@@ -61,7 +61,10 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
     )
     for curve, (colour, line, marker) in zip(curves, _LINES, strict=False):
         scales = np.array(sorted(curve.dice))
-        values = [np.asarray(curve.dice[scale]) for scale in scales]
+        everything = [np.asarray(curve.dice[scale], dtype=float) for scale in scales]
+        values = [value[np.isfinite(value)] for value in everything]  # a scan without any class says nothing
+        scales = scales[[len(value) > 0 for value in values]]
+        values = [value for value in values if len(value)]
         mean = np.array([value.mean() for value in values])
         error = np.array([value.std() / np.sqrt(max(1, len(value) - 1)) for value in values])
         axes.fill_between(scales, mean - error, mean + error, color=colour, alpha=0.18, linewidth=0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +13,15 @@ for package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy"
     pytest.importorskip(package, reason="needs the extra 'train'")
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.training import ModelConfig, TrainerConfig, build_model, hard_dice, match_parameters, parameter_count
+from scalegroup.training import (
+    DataConfig,
+    ModelConfig,
+    TrainerConfig,
+    build_model,
+    hard_dice,
+    match_parameters,
+    parameter_count,
+)
 from scalegroup.training.module import Segmentation
 
 TINY = {"channels": (2, 4), "strides": (2,)}
@@ -65,3 +75,17 @@ def test_hard_dice() -> None:
 def test_trainer_config_refuses(name: str) -> None:
     with pytest.raises(ScaleGroupError, match=f"{name} > 0, received 0"):
         TrainerConfig(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"max_minutes": 0}, {"seed": -1}, {"weight_decay": -1}, {"patch": (0, 4, 4)}, {"mirror": (3,)}]
+)
+def test_trainer_config_refuses_nonsense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ScaleGroupError, match=next(iter(wrong))):
+        TrainerConfig(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"train": 0}, {"validation": 0}, {"test": 0}, {"seed": -1}])
+def test_data_config_refuses(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ScaleGroupError, match=rf"data\.{next(iter(wrong))} >= "):
+        DataConfig("brats", Path("."), **wrong)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,18 @@ from lightning.pytorch.callbacks import Callback
 
 from scalegroup.data import DataError, load
 from scalegroup.errors import ScaleGroupError
-from scalegroup.training import ModelConfig, Segmentation, SegmentationData, TrainerConfig, dice_at_scales, fit
+from scalegroup.training import (
+    ModelConfig,
+    Segmentation,
+    SegmentationData,
+    TrainerConfig,
+    dice_at_scales,
+    fit,
+    summarise,
+)
+from scalegroup.training.evaluate import DiceRow
+from scalegroup.training.module import stored_cases
+from scalegroup.training.pictures import dice_per_scan
 
 PLAIN = ModelConfig("plain", channels=(2, 4), strides=(2,), num_res_units=0)
 OURS = ModelConfig("scale", channels=(2, 4), strides=(2,), num_res_units=0, options={"num_scales": 2, "order": 1})
@@ -76,6 +89,63 @@ def test_an_interrupted_run_goes_on(phantoms: Any, tmp_path: Path) -> None:
     anew = Epochs()
     fit(phantoms, PLAIN, SHORT, tmp_path / "a", resume=False, callbacks=[anew])
     assert anew.seen == [0, 1, 2, 3]
+
+
+def test_a_resumed_run_is_the_run_it_would_have_been(phantoms: Any, tmp_path: Path) -> None:
+    config = replace(SHORT, patch=(8, 8, 8), mirror=(0, 1, 2), batch_size=1)
+    fit(phantoms, PLAIN, config, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fit(phantoms, PLAIN, config, tmp_path / "cut", callbacks=[Interruption(2)])
+    with (tmp_path / "cut" / "metrics.csv").open("a") as file:
+        file.write("2,9.9,,,,\n")  # the row of an epoch whose checkpoint was not written
+    fit(phantoms, PLAIN, config, tmp_path / "cut")
+    weights = [Segmentation.load(tmp_path / name / "last.ckpt").state_dict() for name in ("whole", "cut")]
+    for key, value in weights[0].items():
+        torch.testing.assert_close(weights[1][key], value)
+    assert losses(tmp_path / "whole") == losses(tmp_path / "cut")
+
+
+def test_the_last_epoch_is_validated(phantoms: Any, tmp_path: Path) -> None:
+    fit(phantoms, PLAIN, TrainerConfig(max_epochs=3, validate_every=2), tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        assert [bool(row["val_dice"]) for row in csv.DictReader(file)] == [False, True, True]
+    short = TrainerConfig(max_epochs=50, max_minutes=1e-4, validate_every=50)
+    assert fit(phantoms, PLAIN, short, tmp_path / "short").is_file()
+
+
+def test_a_failed_fresh_start_keeps_the_old_run(phantoms: Any, tmp_path: Path) -> None:
+    best = fit(phantoms, PLAIN, replace(SHORT, max_epochs=1), tmp_path / "run")
+    with pytest.raises(DataError):
+        fit(replace(phantoms, root=tmp_path / "none"), PLAIN, SHORT, tmp_path / "run", resume=False)
+    assert best.is_file()
+    with pytest.raises(ScaleGroupError, match="a folder for the run, received the file"):
+        fit(phantoms, PLAIN, SHORT, best)
+
+
+def test_cases_are_known_by_name(phantoms: Any, tmp_path: Path) -> None:
+    short = replace(SHORT, max_epochs=1)
+    best = fit(phantoms, PLAIN, short, tmp_path / "run")
+    names = stored_cases(Segmentation.load(best).hparams, best)
+    assert names["test"] == [case.name for case in phantoms.split().test]
+    moved = replace(phantoms, root=shutil.copytree(phantoms.root, tmp_path / "moved"))
+    again = Epochs()
+    fit(moved, PLAIN, short, tmp_path / "run", callbacks=[again])
+    assert again.seen == []
+    shutil.rmtree(tmp_path / "moved" / names["test"][0])
+    with pytest.raises(DataError, match=rf"the case {names['test'][0]} of the run"):
+        moved.named(names["test"])
+    with pytest.raises(ScaleGroupError, match=r"another .*data\.test"):
+        fit(replace(moved, test=None, train=1), PLAIN, short, tmp_path / "run")
+    with pytest.raises(ScaleGroupError, match="a checkpoint with the names of its cases, received none in old"):
+        stored_cases({"data": {"name": "brats"}}, "old")
+
+
+def test_absent_classes_are_left_out() -> None:
+    nan = float("nan")
+    rows = [DiceRow(1.0, "a", "x", 0.5), DiceRow(1.0, "a", "y", nan)]
+    assert summarise(rows)["mean"] == {1.0: 0.5}
+    assert dice_per_scan(rows) == {1.0: [0.5]}
+    assert math.isnan(summarise(rows[1:])["mean"][1.0])
 
 
 def test_seeds_decide_everything(phantoms: Any, tmp_path: Path) -> None:
