@@ -151,7 +151,7 @@ def _class_indices(values: Array, case: Case) -> Labels:
 
 
 def read_nifti(path: str | os.PathLike[str]) -> tuple[Array, npt.NDArray[np.float64]]:
-    """The data as float32 and the affine of a NIfTI file.
+    """The data as float32, without trailing axes of length 1, and the affine of a NIfTI file.
 
     Raises:
         DataError: if the file is missing, broken or holds values that are not finite.
@@ -163,6 +163,8 @@ def read_nifti(path: str | os.PathLike[str]) -> tuple[Array, npt.NDArray[np.floa
         data = np.asarray(file.dataobj, dtype=np.float32)
     except Exception as error:  # nibabel, gzip and zlib each raise their own kinds on a broken file
         raise DataError("a readable NIfTI file", f"{path} ({error})", "download or write it again") from error
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
     if not np.isfinite(data).all():
         raise DataError("finite values", f"NaN or infinity in {path}", "mend or leave out this scan")
     return data, np.asarray(file.affine, dtype=np.float64)

@@ -48,7 +48,10 @@ def demo(
         raise ScaleGroupError("at least one training, validation and test scan", scans, "10 4 8 is the default")
     start = time.perf_counter()
     console = Console()
-    root = write_phantoms(out / "scans", range(1, 1 + sum(scans)), size)
+    if out.exists() and not out.is_dir():
+        raise ScaleGroupError("a folder for the demo", f"the file {out}", "give another --out")
+    # A folder for each number and size, so that scans of another demo do not mix in.
+    root = write_phantoms(out / f"scans-{sum(scans)}x{size}", range(1, 1 + sum(scans)), size)
     data = DataConfig("brats", root, *scans)
     models = _two_models(data, console)
     trainer = TrainerConfig(

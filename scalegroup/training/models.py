@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from inspect import signature
 from math import prod
 from typing import Any
 
@@ -23,16 +24,27 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
         out_channels: classes, with the background.
 
     Raises:
-        ScaleGroupError: if the name is unknown.
+        ScaleGroupError: if the name or an option is unknown, or the network would not return one logit per class.
     """
     arguments: dict[str, Any] = asdict(config)
     name, options = arguments.pop("name"), arguments.pop("options")
     networks = {"scale": UNet, "plain": PlainUNet}
     if name not in networks:
         raise ScaleGroupError(f"a model of {sorted(networks)}", name, "'scale' is ours, 'plain' is MONAI's")
-    network: nn.Module = networks[name](
-        spatial_dims=3, in_channels=in_channels, out_channels=out_channels, **arguments, **options
-    )
+    known = set(signature(networks[name]).parameters) - {"self"}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ScaleGroupError(f"options out of {sorted(known)}", unknown, "correct --model.options")
+    if options.get("scale_pool", "") is None:
+        hint = "leave scale_pool out, or name a mode of nn.ScalePool"
+        raise ScaleGroupError("a network with one logit per class", "scale_pool=None", hint)
+    settings = {"in_channels": in_channels, "out_channels": out_channels, **arguments, **options}
+    try:
+        network: nn.Module = networks[name](spatial_dims=3, **settings)
+    except ScaleGroupError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:  # MONAI's, for example for a norm that it does not know
+        raise ScaleGroupError(f"settings of the {name} network", error, "correct --model") from error
     return network
 
 

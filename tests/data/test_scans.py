@@ -108,6 +108,11 @@ def test_broken_files_are_named(task: Path) -> None:
         load(case)
 
 
+def test_trailing_axes_of_one_are_dropped(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "a.nii.gz", np.ones((3, 4, 5, 1), np.float32), np.eye(4))
+    assert read_nifti(tmp_path / "a.nii.gz")[0].shape == (3, 4, 5)
+
+
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "volume.nii.gz"
     write_nifti(path, np.ones((3, 3, 3), np.float32), np.eye(4))

@@ -52,6 +52,19 @@ def test_options_reach_the_network() -> None:
     assert parameter_count(few) < parameter_count(many)
 
 
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (ModelConfig("scale", options={"scale_pool": None}), "one logit per class"),
+        (ModelConfig("scale", options={"elephants": 1}), "elephants"),
+        (ModelConfig("plain", norm="foo"), "settings of the plain network"),
+    ],
+)
+def test_what_no_network_can_be(config: ModelConfig, text: str) -> None:
+    with pytest.raises(ScaleGroupError, match=text):
+        build_model(config, 1, 2)
+
+
 def test_unknown_model() -> None:
     with pytest.raises(ScaleGroupError, match=r"a model of \['plain', 'scale'\], received other"):
         build_model(ModelConfig("other"), 1, 2)  # type: ignore[arg-type]
