@@ -31,7 +31,7 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
     networks = {"scale": UNet, "plain": PlainUNet}
     if name not in networks:
         raise ScaleGroupError(f"a model of {sorted(networks)}", name, "'scale' is ours, 'plain' is MONAI's")
-    known = set(signature(networks[name]).parameters) - {"self"}
+    known = set(signature(networks[name]).parameters) - {"spatial_dims", "in_channels", "out_channels", *arguments}
     unknown = sorted(set(options) - known)
     if unknown:
         raise ScaleGroupError(f"options out of {sorted(known)}", unknown, "correct --model.options")
