@@ -36,6 +36,7 @@ from scalegroup.training import (
     summarise,
 )
 from scalegroup.training.evaluate import DiceRow
+from scalegroup.training.pictures import draw_dice
 from scalegroup.training.report import (
     ShowProgress,
     dice_rows,
@@ -135,6 +136,10 @@ def main() -> None:
         options.results / "hippocampus.csv",
         [line for (name, seed), rows in measured.items() for line in dice_rows(rows, model=name, seed=seed)],
     )
+    seeds = {
+        title: [row for (m, _), rows in measured.items() if m == name for row in rows] for name, title in NAMES.items()
+    }
+    draw_dice(options.results / "hippocampus.png", seeds)
     (options.results / "hippocampus.md").write_text(page(data, trainer, table, notes))
     console.print(dice_table(f"hippocampus: hard Dice, mean over {data.test} volumes and seeds", table))
 
@@ -152,6 +157,8 @@ CPU thread. Test volumes are rescaled by `scalegroup.data.rescale` with a grid t
 Hard Dice, mean over the test volumes and {len(notes) // 2} seed(s):
 
 {markdown_table(table)}
+
+![Dice against test scale](hippocampus.png)
 
 The runs:
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -45,13 +47,14 @@ class Pointwise(EquivariantModule):
         torch.Size([1, 6, 8, 9])
     """
 
+    activation: Callable[[Tensor], Tensor]
     up: Tensor
     down: Tensor
 
     def __init__(
         self,
         field: FieldType,
-        activation: torch.nn.Module | None = None,
+        activation: Callable[[Tensor], Tensor] | None = None,
         oversample: int = 1,
         padding_mode: str = "replicate",
     ) -> None:
@@ -85,7 +88,7 @@ class Pointwise(EquivariantModule):
         """`(batch, field.size, *space)` to the same."""
         x = self.check(x)
         if self.oversample == 1:
-            return self.activation(x)  # type: ignore[no-any-return]
+            return self.activation(x)
         q = self.oversample
         up, down = [], []
         for n in x.shape[2:]:
