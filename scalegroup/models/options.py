@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +18,9 @@ Option = str | tuple[Any, Mapping[str, Any]] | type | Callable[..., Any] | None
 ACTIVATIONS: dict[str, type[torch.nn.Module]] = {
     "elu": torch.nn.ELU,
     "gelu": torch.nn.GELU,
+    "hardswish": torch.nn.Hardswish,
     "leakyrelu": torch.nn.LeakyReLU,
+    "memswish": torch.nn.SiLU,
     "mish": torch.nn.Mish,
     "prelu": torch.nn.PReLU,
     "relu": torch.nn.ReLU,
@@ -32,7 +36,11 @@ NORMS: dict[str, Callable[..., nn.EquivariantModule]] = {
     "batch": nn.BatchNorm,
     "group": nn.GroupNorm,
     "instance": nn.InstanceNorm,
+    "instance_nvfuser": nn.InstanceNorm,
 }
+MIXING = (torch.nn.Softmax, torch.nn.LogSoftmax, torch.nn.Softmin, torch.nn.Softmax2d, torch.nn.GLU)
+TRACKING: dict[Any, bool] = {nn.BatchNorm: True, nn.InstanceNorm: False}
+DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")
 
 
 def _name_and_options(value: Any, what: str) -> tuple[Any, dict[str, Any]]:
@@ -44,21 +52,47 @@ def _name_and_options(value: Any, what: str) -> tuple[Any, dict[str, Any]]:
     return value, {}
 
 
+def _made(kind: Callable[..., Any], what: str, options: Mapping[str, Any], *args: Any) -> Any:
+    """`kind(*args, **options)`, or an error that names the options it does not take."""
+    name = getattr(kind, "__name__", str(kind))
+    try:
+        signature = inspect.signature(kind)
+    except ValueError:  # functions written in C have none
+        raise ScaleGroupError(f"{what}: a name or a class", name, "a function is no class of modules") from None
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        known = list(signature.parameters)[len(args) :]
+        unknown = [repr(option) for option in options if option not in known]
+        expected = f"{what}: options of {name} out of ({', '.join(known)})"
+        raise ScaleGroupError(expected, ", ".join(unknown) or error, "correct it or leave it out") from None
+    return kind(*args, **options)
+
+
 def activation(value: Option) -> torch.nn.Module | None:
-    """A new activation module, or None."""
+    """A new activation module, or None; a module is copied, so that no two layers share its weights."""
     name, options = _name_and_options(value, "act")
     if name is None or name == "":
         return None
+    kind: Any = name
     if isinstance(name, str):
         kind = ACTIVATIONS.get(name.lower())
         if kind is None:
             raise ScaleGroupError(f"act out of {', '.join(sorted(ACTIVATIONS))}", repr(name), "or give a class")
-        return kind(**options)
-    if isinstance(name, torch.nn.Module):
-        return name
-    if not callable(name):
+    if not callable(kind):
         raise ScaleGroupError("act: a name, a class, or a pair of it and options", repr(name), "such as 'silu'")
-    return name(**options)  # type: ignore[no-any-return]
+    if isinstance(kind, torch.nn.Module):
+        if options:
+            raise ScaleGroupError("act: a module without options", repr(value), "give its class and options")
+        act: Any = copy.deepcopy(kind)
+    else:
+        act = _made(kind, "act", options)
+    if not isinstance(act, torch.nn.Module):
+        raise ScaleGroupError("act: something that makes modules", repr(name), "such as torch.nn.SiLU")
+    if isinstance(act, MIXING) or (isinstance(act, torch.nn.PReLU) and act.num_parameters != 1):
+        hint = "weights for each channel and sums over channels would treat the scales of a field differently"
+        raise ScaleGroupError("act: a function of each number alone", repr(act), hint)
+    return act
 
 
 def norm(value: Option, field: FieldType) -> nn.EquivariantModule | None:
@@ -72,19 +106,34 @@ def norm(value: Option, field: FieldType) -> nn.EquivariantModule | None:
         kind = NORMS.get(text.lower())
         if kind is None:
             hint = "other norms are not equivariant"
+            if text.lower() == "syncbatch":
+                hint = "statistics over processes are not implemented; use 'batch'"
             raise ScaleGroupError(f"norm out of {', '.join(sorted(NORMS))}", repr(name), hint)
+    if isinstance(kind, torch.nn.Module) or not callable(kind):
+        raise ScaleGroupError("norm: a name, a class, or a pair of it and options", repr(name), "such as 'batch'")
     options.pop("num_features", None)
     options.pop("num_channels", None)
-    return kind(field, **options)  # type: ignore[no-any-return]
+    if kind in TRACKING and "track_running_stats" in options:
+        tracking = options.pop("track_running_stats")
+        if tracking is not TRACKING[kind]:
+            hint = "batch norms keep running statistics, instance norms do not; choose the other norm"
+            raise ScaleGroupError(f"track_running_stats={TRACKING[kind]} of {kind.__name__}", repr(tracking), hint)
+    return _made(kind, "norm", options, field)  # type: ignore[no-any-return]
 
 
 def dropout(value: Any, field: FieldType) -> nn.Dropout | None:
     """A new dropout of whole fields, or None for 0."""
     name, options = _name_and_options(value, "dropout")
-    if isinstance(name, str):
-        if name.lower() != "dropout":
+    if name is None or name == "":
+        return None
+    if isinstance(name, str | type):
+        text = name if isinstance(name, str) else name.__name__
+        if text.lower() not in DROPOUTS:
             raise ScaleGroupError("dropout: a probability or 'dropout'", repr(name), "whole fields are dropped")
-        p = options.get("p", 0.5)
+        options.pop("inplace", None)  # torch's option; it changes no value
+        layer: nn.Dropout = _made(nn.Dropout, "dropout", options, field)
+    elif options:
+        raise ScaleGroupError("dropout: a probability without options", repr(value), "or ('dropout', {'p': 0.2})")
     else:
-        p = name
-    return nn.Dropout(field, p) if p is not None and p != 0 else None
+        layer = nn.Dropout(field, name)
+    return layer if layer.p > 0 else None
