@@ -34,20 +34,22 @@ class Recipe:
     oversample: int = 1
     conv: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.adn_ordering, str) or not set(self.adn_ordering.upper()) <= set("ADN"):
+            hint = "A is the activation, D the dropout, N the norm"
+            raise ScaleGroupError("adn_ordering of the letters A, D and N", repr(self.adn_ordering), hint)
+
     def adn(self, type_: FieldType) -> list[nn.EquivariantModule]:
         """New activation, dropout and norm layers in the recipe's order."""
         layers: list[nn.EquivariantModule | None] = []
-        for letter in self.adn_ordering.upper():
+        for letter in dict.fromkeys(self.adn_ordering.upper()):  # as in MONAI, each letter counts once
             if letter == "A":
                 act = activation(self.act)
                 layers.append(nn.Pointwise(type_, act, self.oversample) if act is not None else None)
             elif letter == "D":
                 layers.append(dropout(self.dropout, type_))
-            elif letter == "N":
-                layers.append(norm(self.norm, type_))
             else:
-                hint = "A is the activation, D the dropout, N the norm"
-                raise ScaleGroupError("adn_ordering of the letters A, D and N", repr(self.adn_ordering), hint)
+                layers.append(norm(self.norm, type_))
         return [layer for layer in layers if layer is not None]
 
     def convolution(

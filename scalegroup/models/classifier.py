@@ -12,9 +12,12 @@ from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe
+from scalegroup.models.checks import as_channels, as_count, as_flag, as_strides, as_train_scales
+from scalegroup.models.runs import ScaleRuns
+from scalegroup.nn.module import group_of
 
 
-class Classifier(torch.nn.Module):
+class Classifier(ScaleRuns):
     """Convolutions over scale and space, a projection over the scales, the maximum over space, and a linear layer.
 
     The mean over space would grow with the object; the maximum does not, so the scores are invariant up to the
@@ -26,10 +29,12 @@ class Classifier(torch.nn.Module):
         num_classes: number of scores. Default 2.
         channels: fields of each block. Default (8, 16, 32).
         strides: stride of each block, a number or one per axis. Default (1, 2, 2).
-        act, norm, dropout, bias: as in `UNet`.
+        act, norm, dropout, bias, adn_ordering: as in `UNet`.
         order, sigma, support, base, num_scales, first, scale_extent, scale_padding, padding_mode, method: as in `UNet`.
         scale_pool: mode of `nn.ScalePool`. Default "max".
+        train_scales: number of neighbouring scales in a step of training, as in `UNet`. Default None: all.
         admissible: zero-mean kernels in all convolutions. Default False.
+        oversample: factor of the finer grid on which activations act. Default 1.
 
     Shape:
         `(batch, in_channels, *space)` to `(batch, num_classes)`.
@@ -44,6 +49,8 @@ class Classifier(torch.nn.Module):
         >>> net = sg.models.Classifier(spatial_dims=2, num_classes=10, channels=(4, 8), strides=(1, 2))
         >>> net(torch.randn(3, 1, 28, 28)).shape
         torch.Size([3, 10])
+        >>> print(net.summary())
+        Classifier(1*scalar -> 10 scores, channels=(4, 8), strides=(1, 2), scales 1 … 2.83 | 342 weights)
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class Classifier(torch.nn.Module):
         norm: Any = "batch",
         dropout: Any = 0.0,
         bias: bool = True,
+        adn_ordering: str = "NDA",
         *,
         order: int | Sequence[int] = 2,
         sigma: float = 1.0,
@@ -67,14 +75,18 @@ class Classifier(torch.nn.Module):
         scale_extent: int = 1,
         scale_padding: str = "zeros",
         scale_pool: str = "max",
+        train_scales: int | None = None,
         admissible: bool = False,
+        oversample: int = 1,
         padding_mode: str = "replicate",
         method: str = "auto",
     ) -> None:
         super().__init__()
+        channels, strides = as_channels(channels), as_strides(strides)
         if not channels or len(strides) != len(channels):
             hint = "give one stride for each block"
-            raise ScaleGroupError("channels and strides of equal length", (tuple(channels), tuple(strides)), hint)
+            raise ScaleGroupError("channels and strides of equal length, 1 or more", (channels, strides), hint)
+        self.channels, self.strides = channels, strides
         group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first)
         conv = {
             "order": order,
@@ -84,19 +96,33 @@ class Classifier(torch.nn.Module):
             "scale_padding": scale_padding,
             "padding_mode": padding_mode,
             "bias": bias,
-            "admissible": admissible,
+            "admissible": as_flag(admissible, "admissible"),
             "method": method,
         }
-        recipe = Recipe(act, norm, dropout, conv=conv)
-        type_ = in_channels * group.scalar
+        recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
+        self.train_scales = as_train_scales(train_scales, group.num_scales)
+        type_ = as_count(in_channels, "in_channels") * group.scalar
         blocks: list[nn.EquivariantModule] = []
         for count, stride in zip(channels, strides, strict=True):
             block = recipe.unit(type_, count * group.regular, stride)
             type_ = block.out_type
             blocks.append(block)
         self.features = nn.Sequential(*blocks, nn.ScalePool(type_, scale_pool))
-        self.head = torch.nn.Linear(channels[-1], num_classes)
+        self.head = torch.nn.Linear(channels[-1], as_count(num_classes, "num_classes"))
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, in_channels, *space)` to `(batch, num_classes)`."""
-        return self.head(self.features(x).flatten(2).amax(dim=2))  # type: ignore[no-any-return]
+        features = self.on_run(self.features, self.features, x)
+        return self.head(features.flatten(2).amax(dim=2))  # type: ignore[no-any-return]
+
+    def summary(self) -> str:
+        """One line: types, blocks, scales, and the number of weights."""
+        group = group_of(self.features.in_type)
+        weights = sum(p.numel() for p in self.parameters())
+        text = f"{self.features.in_type} -> {self.head.out_features} scores"
+        text += f", channels={self.channels}, strides={self.strides}"
+        return f"Classifier({text}, scales {group.scales[0]:.3g} … {group.scales[-1]:.3g} | {weights:,} weights)"
+
+    def extra_repr(self) -> str:
+        """The summary's content."""
+        return self.summary().removeprefix("Classifier(").removesuffix(")")

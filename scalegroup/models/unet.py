@@ -14,12 +14,12 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe, ResidualUnit
+from scalegroup.models.checks import as_admissible, as_channels, as_count, as_strides, as_train_scales
+from scalegroup.models.runs import ScaleRuns
 from scalegroup.nn.module import group_of
 
-ADMISSIBLE = (False, "lifting", "encoder")
 
-
-class UNet(nn.EquivariantModule):
+class UNet(ScaleRuns, nn.EquivariantModule):
     """A U-Net whose features live on scales and space: rescale the scan, and the segmentation is rescaled.
 
     The first layer lifts the scan to `num_scales` scales; encoder, decoder and skip connections are
@@ -52,7 +52,8 @@ class UNet(nn.EquivariantModule):
         scale_pool: mode of `nn.ScalePool`, or None to return the regular field before the projection. Default
             "logsumexp": flattest over the test scales in docs/results/recipes.md.
         train_scales: in training use a random run of so many neighbouring scales in each step, in eval mode all of
-            them: cheaper, and the projection meets every shift of the window. Default None: always all.
+            them: cheaper, and the projection meets every shift of the window. Compiled, the runs take turns.
+            Default None: always all.
         admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
         oversample: factor of the finer grid on which activations act. Default 1.
         padding_mode: "replicate" (default: a constant background stays constant), "zeros", "reflect", "circular".
@@ -116,21 +117,12 @@ class UNet(nn.EquivariantModule):
         if scale_padding == "valid":
             hint = "skip connections need one window; use 'zeros' or 'replicate'"
             raise ScaleGroupError("scale_padding out of ('zeros', 'replicate')", repr(scale_padding), hint)
-        if admissible is True:
-            admissible = "encoder"
-        if admissible not in ADMISSIBLE:
-            hint = "True means 'encoder'"
-            raise ScaleGroupError(f"admissible out of {ADMISSIBLE}", repr(admissible), hint)
-        if not isinstance(num_res_units, int) or num_res_units < 0:
-            raise ScaleGroupError("num_res_units, an integer >= 0", repr(num_res_units), "0 has no residual units")
+        in_channels, out_channels = as_count(in_channels, "in_channels"), as_count(out_channels, "out_channels")
         group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first)
-        if train_scales is not None and not (isinstance(train_scales, int) and 1 <= train_scales <= num_scales):
-            hint = "None trains on all scales"
-            raise ScaleGroupError(f"train_scales from 1 to {num_scales}", repr(train_scales), hint)
         image, logits = in_channels * group.scalar, out_channels * group.regular
         super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
         self.channels, self.strides = channels, strides
-        self.train_scales = train_scales
+        self.train_scales = as_train_scales(train_scales, group.num_scales)
         conv = {
             "order": order,
             "sigma": sigma,
@@ -142,8 +134,8 @@ class UNet(nn.EquivariantModule):
             "method": method,
         }
         self._recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
-        self._units = num_res_units
-        self._admissible = admissible
+        self._units = as_count(num_res_units, "num_res_units", minimum=0)
+        self._admissible = as_admissible(admissible)
         fields = [c * group.regular for c in channels]
         self.levels = self._level(image, logits, fields, list(strides), is_top=True)
         self.projection = nn.ScalePool(logits, scale_pool) if scale_pool is not None else None
@@ -180,13 +172,7 @@ class UNet(nn.EquivariantModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, in_channels, *space)` to `(batch, out_channels, *space)`."""
-        if not self.training or self.train_scales is None:
-            return self._run_all(x)
-        window = group_of(self.in_type).num_scales
-        count = min(self.train_scales, window)
-        start = int(torch.randint(window - count + 1, ()))
-        with nn.run_of_scales(self, start, count):
-            return self._run_all(x)
+        return self.on_run(self, self._run_all, x)
 
     def _run_all(self, x: Tensor) -> Tensor:
         y: Tensor = self.levels(self.check(x))
@@ -224,14 +210,15 @@ class _Level(nn.EquivariantModule):
         return y if self.refine is None else self.refine(y)
 
 
-def _levels(channels: Sequence[int], strides: Sequence[Any]) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+def _levels(channels: object, strides: object) -> tuple[tuple[int, ...], tuple[Any, ...]]:
+    channels, strides = as_channels(channels), as_strides(strides)
     if len(channels) < 2:
-        raise ScaleGroupError("the length of channels to be no less than 2", tuple(channels), "add a level")
+        raise ScaleGroupError("the length of channels to be no less than 2", channels, "add a level")
     surplus = len(strides) - (len(channels) - 1)
     if surplus < 0:
         hint = "give one stride for each step between levels"
-        raise ScaleGroupError(f"the length of strides to equal {len(channels) - 1}", tuple(strides), hint)
+        raise ScaleGroupError(f"the length of strides to equal {len(channels) - 1}", strides, hint)
     if surplus > 0:
         message = f"{len(strides)} strides for {len(channels)} levels: the last {surplus} will not be used"
         warnings.warn(message, stacklevel=3)
-    return tuple(channels), tuple(strides[: len(channels) - 1])
+    return channels, strides[: len(channels) - 1]

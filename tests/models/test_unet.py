@@ -7,6 +7,7 @@ import io
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -66,8 +67,35 @@ def test_names_tuples_and_classes_mean_the_same() -> None:
         assert layers(UNet(**SMALL, norm=norm), nn.InstanceNorm)
     for norm, kind in ((torch.nn.BatchNorm3d, nn.BatchNorm), (("group", {"num_groups": 1}), nn.GroupNorm)):
         assert layers(UNet(**SMALL, norm=norm), kind)
-    for dropout in (0.3, ("dropout", {"p": 0.3})):
+    kinds = (torch.nn.Dropout, torch.nn.Dropout3d, nn.Dropout, "Dropout")
+    for dropout in (0.3, *((kind, {"p": 0.3}) for kind in kinds), ("dropout", {"p": 0.3, "inplace": True})):
         assert {layer.p for layer in layers(UNet(**SMALL, dropout=dropout), nn.Dropout)} == {0.3}
+
+
+def test_what_monai_scripts_write_besides() -> None:
+    assert layers(UNet(**SMALL, norm=("batch", {"track_running_stats": True})), nn.BatchNorm)
+    for norm in ("instance_nvfuser", ("instance", {"track_running_stats": False})):
+        assert layers(UNet(**SMALL, norm=norm), nn.InstanceNorm)
+    for act, kind in (("hardswish", torch.nn.Hardswish), ("memswish", torch.nn.SiLU)):
+        assert {type(layer.activation) for layer in layers(UNet(**SMALL, act=act), nn.Pointwise)} == {kind}
+    assert {layer.p for layer in layers(UNet(**SMALL, dropout=torch.nn.Dropout), nn.Dropout)} == {0.5}
+    for none in (None, "", 0, ("dropout", {"p": 0.0})):
+        assert not layers(UNet(**SMALL, dropout=none), nn.Dropout)
+
+
+def test_a_module_as_activation_is_copied_for_each_use() -> None:
+    own = torch.nn.PReLU(init=0.3)
+    found = [layer.activation for layer in layers(UNet(**SMALL, num_res_units=1, act=own), nn.Pointwise)]
+    assert len({id(act) for act in [own, *found]}) == 1 + len(found) > 2
+    assert all(torch.equal(act.weight, own.weight) for act in found)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    two = np.int64(2)
+    options = {**SMALL, "channels": np.array([2, 3]), "strides": [two], "num_res_units": two, "train_scales": two}
+    net = UNet(**options, in_channels=two, out_channels=two, admissible=np.True_)
+    assert net.summary().startswith("UNet(2*scalar -> 2*scalar, channels=(2, 3), strides=(2,), ")
+    assert UNet(**{**SMALL, "strides": np.array([[1, 2]])}).strides == ((1, 2),)
 
 
 def test_options_reach_the_layers() -> None:
@@ -82,12 +110,12 @@ def test_no_activation_and_no_norm(nothing: str | None) -> None:
     assert not layers(net, nn.Pointwise) + layers(net, nn.BatchNorm)
 
 
-@pytest.mark.parametrize("order", ["NDA", "AND", "dan", "NA", "A", ""])
+@pytest.mark.parametrize("order", ["NDA", "AND", "dan", "NA", "A", "", "NAAN"])
 def test_adn_ordering_is_the_order_of_the_layers(order: str) -> None:
     letters = {nn.Pointwise: "A", nn.Dropout: "D", nn.BatchNorm: "N"}
     net = UNet(**SMALL, dropout=0.1, adn_ordering=order)
     found = "".join(letters[type(layer)] for layer in net.levels.down if type(layer) in letters)
-    assert found == order.upper()
+    assert found == "".join(dict.fromkeys(order.upper()))
 
 
 @pytest.mark.parametrize(
@@ -125,17 +153,50 @@ def test_surplus_strides_are_reported() -> None:
         ({"act": ("relu", {}, 1)}, "act: a name, a class, or a pair of it and a dict of options"),
         ({"act": ()}, "act: a name, a class, or a pair"),
         ({"act": 3}, "act: a name, a class, or a pair of it and options, received 3"),
-        ({"norm": "layer"}, "norm out of batch, group, instance, received 'layer'; other norms are not equivariant"),
+        (
+            {"norm": "layer"},
+            "norm out of batch, group, instance, instance_nvfuser, received 'layer'; other norms are not equivariant",
+        ),
         ({"norm": torch.nn.LayerNorm}, "norm out of batch, group, instance"),
         ({"norm": ("batch", 3)}, "norm: a name, a class, or a pair of it and a dict of options"),
         ({"norm": ("group", {"num_groups": 5})}, "num_groups that divides . fields, received 5"),
+        ({"norm": 3}, "norm: a name, a class, or a pair of it and options, received 3"),
+        ({"norm": torch.nn.BatchNorm2d(2)}, "norm: a name, a class, or a pair"),
+        ({"norm": ("batch", {"foo": 1})}, r"norm: options of BatchNorm out of \(eps, .*\), received 'foo'"),
+        ({"norm": ("batch", {"track_running_stats": False})}, "track_running_stats=True of BatchNorm, received False"),
+        ({"norm": ("instance", {"track_running_stats": True})}, "track_running_stats=False of InstanceNorm"),
+        ({"norm": "syncbatch"}, "received 'syncbatch'; statistics over processes are not implemented; use 'batch'"),
+        ({"norm": torch.nn.SyncBatchNorm}, "statistics over processes are not implemented"),
+        ({"act": ("relu", {"foo": True})}, r"act: options of ReLU out of \(inplace\), received 'foo'"),
+        ({"act": (torch.nn.ELU(), {"alpha": 2.0})}, "act: a module without options"),
+        ({"act": torch.relu}, "act: a name or a class, received relu"),
+        ({"act": lambda: 3}, "act: something that makes modules"),
+        (
+            {"act": ("prelu", {"num_parameters": 4})},
+            r"a function of each number alone, received PReLU\(num_parameters=4",
+        ),
+        ({"act": torch.nn.Softmax}, "a function of each number alone, received Softmax"),
+        ({"act": torch.nn.GLU()}, "a function of each number alone, received GLU"),
+        ({"dropout": ("dropout", {"foo": 0.1})}, r"dropout: options of Dropout out of \(p\), received 'foo'"),
+        ({"dropout": (0.3, {"p": 0.1})}, "dropout: a probability without options"),
+        ({"dropout": torch.nn.AlphaDropout}, "dropout: a probability or 'dropout'"),
         ({"dropout": "alpha"}, "dropout: a probability or 'dropout', received 'alpha'"),
         ({"dropout": 1.0}, r"p, a probability in \[0, 1\), received 1.0"),
         ({"adn_ordering": "NXA"}, "adn_ordering of the letters A, D and N, received 'NXA'"),
+        ({"adn_ordering": None}, "adn_ordering of the letters A, D and N, received None"),
+        ({"in_channels": True}, "in_channels, an integer >= 1, received True"),
+        ({"out_channels": 2.0}, "out_channels, an integer >= 1, received 2.0"),
+        ({"channels": None}, "channels, a sequence of integers, received None"),
+        ({"channels": (2, 0)}, "channels, an integer >= 1, received 0"),
+        ({"strides": 2}, "strides, a sequence of numbers or of tuples with one per axis, received 2"),
+        ({"strides": (True,)}, "strides, a sequence .* received True"),
+        ({"num_res_units": True}, "num_res_units, an integer >= 0, received True"),
         ({"num_res_units": -1}, "num_res_units, an integer >= 0, received -1"),
         ({"scale_padding": "valid"}, "scale_padding out of .* received 'valid'; skip connections need one window"),
         ({"scale_pool": "median"}, "mode out of .* received 'median'"),
         ({"admissible": "decoder"}, r"admissible out of \(False, 'lifting', 'encoder'\), received 'decoder'"),
+        ({"admissible": 2}, "admissible out of .* received 2"),
+        ({"train_scales": True}, "train_scales from 1 to 3, received True"),
         ({"train_scales": 4}, "train_scales from 1 to 3, received 4"),
         ({"train_scales": 0}, "train_scales from 1 to 3, received 0"),
         ({"strides": (0,)}, "stride: a positive integer .* received 0"),
@@ -209,7 +270,8 @@ def test_admissible_kernels_where_they_are_asked_for(num_res_units: int) -> None
 
     assert flags(False) == [False, False, False]
     assert flags("lifting") == [True, False, False]
-    assert flags("encoder") == flags(True) == [True, True, False]
+    assert flags(0) == flags(None) == flags(np.False_) == flags(False)
+    assert flags("encoder") == flags(True) == flags(1) == flags(np.True_) == [True, True, False]
 
 
 def test_oversampled_activations() -> None:
@@ -305,6 +367,21 @@ def test_compiled_is_the_same_function() -> None:
     torch._dynamo.reset()
     compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(image()), net(image()), rtol=1e-4, atol=1e-5)
+
+
+def test_compiled_in_training_the_runs_take_turns() -> None:
+    net = UNet(**SMALL, train_scales=2, norm=None)
+    torch._dynamo.reset()
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    for start in (0, 1, 0):
+        y = compiled(image())
+        with nn.run_of_scales(net.eval(), start, 2):
+            torch.testing.assert_close(y, net(image()), rtol=1e-4, atol=1e-5)
+        net.train()
+    y.square().mean().backward()
+    assert all(p.grad is not None for p in net.parameters())
+    twin = pickle.loads(pickle.dumps(copy.deepcopy(net)))
+    assert twin._turn == net._turn == 1
 
 
 def test_exported_saved_and_loaded_is_the_same_function() -> None:
