@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from scalegroup.data import Decathlon, load
 from scalegroup.errors import ScaleGroupError
@@ -42,6 +41,7 @@ from scalegroup.training.report import (
     dice_rows,
     dice_table,
     markdown_table,
+    open_console,
     progress_bar,
     read_dice_rows,
     write_csv,
@@ -111,7 +111,7 @@ def mean_over_seeds(measured: Mapping[tuple[str, int], list[DiceRow]]) -> Table:
 
 def main() -> None:
     """All runs, then the tables."""
-    options, console = arguments(), Console()
+    options, console = arguments(), open_console()
     data, trainer, ours = settings(options)
     channels, classes = len(Decathlon(data.root).channels), 1 + len(Decathlon(data.root).classes)
     count = parameter_count(build_model(ours, channels, classes))

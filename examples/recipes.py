@@ -13,8 +13,6 @@ import argparse
 import json
 from pathlib import Path
 
-from rich.console import Console
-
 from scalegroup.data import Decathlon, load
 from scalegroup.training import (
     DataConfig,
@@ -27,7 +25,7 @@ from scalegroup.training import (
     parameter_count,
     summarise,
 )
-from scalegroup.training.report import dice_table, markdown_table
+from scalegroup.training.report import dice_table, markdown_table, open_console
 
 SCALES = (0.5, 0.63, 0.8, 1.0, 1.25, 1.6)
 SMALL, LARGE = (8, 16, 32), (12, 24, 48)
@@ -81,7 +79,7 @@ def main() -> None:
     for n, (name, model) in enumerate(recipes.items()):
         weights = parameter_count(build_model(model, 1, classes))
         table[f"{name} ({weights:,} weights)"] = measure(model, data, trainer, options.runs / str(n))
-        Console().print(dice_table("hard Dice on the validation volumes", table))
+        open_console().print(dice_table("hard Dice on the validation volumes", table))
     text = (
         "# Recipes: what makes Dice flat over the size of objects\n\n"
         "Command: `python examples/recipes.py`. Hippocampus, 10 training volumes at scale 1, 250 steps, one seed, hard "

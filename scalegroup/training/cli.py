@@ -20,7 +20,7 @@ from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.demo import demo
 from scalegroup.training.evaluate import TEST_SCALES, dice_at_scales, summarise
 from scalegroup.training.module import Segmentation, stored_cases
-from scalegroup.training.report import ShowProgress, dice_rows, dice_table, progress_bar, write_csv
+from scalegroup.training.report import ShowProgress, dice_rows, dice_table, open_console, progress_bar, write_csv
 from scalegroup.training.run import fit as run_fit
 
 UNET_SCALES = int(signature(UNet).parameters["num_scales"].default)
@@ -44,7 +44,7 @@ def fit(
     """
     model, trainer = model or ModelConfig(), trainer or TrainerConfig()
     out = out or Path("runs") / f"{data.name}-{model.name}"
-    console = Console()
+    console = open_console()
     with progress_bar() as bar:
         best = run_fit(data, model, trainer, out, resume, [ShowProgress(bar, f"training {model.name}")])
     console.print(f"best checkpoint: {best}\nnow test it: scalegroup test --ckpt {best}")
@@ -91,7 +91,7 @@ def test(
         rows = dice_at_scales(module, scans, scales, canvas, lambda: bar.advance(task))
     csv = csv or ckpt.with_name("test.csv")
     write_csv(csv, dice_rows(rows))
-    console = Console()
+    console = open_console()
     console.print(dice_table(f"hard Dice on {len(scans)} test scans, rescaled", summarise(rows)))
     console.print(f"every scan: {csv}")
 

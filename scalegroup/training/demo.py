@@ -17,7 +17,7 @@ from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.evaluate import DiceRow, dice_at_scales, summarise
 from scalegroup.training.models import build_model, match_parameters, parameter_count
 from scalegroup.training.module import Segmentation
-from scalegroup.training.report import ShowProgress, dice_rows, dice_table, progress_bar, write_csv
+from scalegroup.training.report import ShowProgress, dice_rows, dice_table, open_console, progress_bar, write_csv
 from scalegroup.training.run import fit
 
 SCALES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.45, 1.6)
@@ -47,7 +47,7 @@ def demo(
     if min(scans) < 1:
         raise ScaleGroupError("at least one training, validation and test scan", scans, "10 4 8 is the default")
     start = time.perf_counter()
-    console = Console()
+    console = open_console()
     if out.exists() and not out.is_dir():
         raise ScaleGroupError("a folder for the demo", f"the file {out}", "give another --out")
     # A folder for each number and size, so that scans of another demo do not mix in.

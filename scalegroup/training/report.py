@@ -12,10 +12,17 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from scalegroup.training.evaluate import DiceRow
+
+
+def open_console() -> Console:
+    """A console on which no table loses its last digits: where lines are shorter than 120 signs, they wrap."""
+    console = Console()
+    return console if console.width >= 120 else Console(width=120)
 
 
 def progress_bar() -> Progress:
