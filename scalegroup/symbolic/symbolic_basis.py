@@ -34,7 +34,7 @@ class SymbolicBasis(Basis):
     Args:
         functions: SymPy expressions of one symbol, or their text: one-dimensional functions, of which all products are
             taken; or tuples of `dim` expressions, one per axis, each of which is one product.
-        dim: number of axes. Default 3.
+        dim: number of axes. Default: the length of the tuples, or 3 for one-dimensional functions.
         products: the products to keep, as tuples of indices into `functions`. Default: all.
 
     Attributes:
@@ -65,15 +65,16 @@ class SymbolicBasis(Basis):
     def __init__(
         self,
         functions: Iterable[Any],
-        dim: int = 3,
+        dim: int | None = None,
         products: Iterable[Sequence[int]] | None = None,
     ) -> None:
+        entries = _entries(functions)
+        per_axis = all(isinstance(entry, tuple | list) for entry in entries)
+        if dim is None:
+            dim = len(entries[0]) if per_axis else 3
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
             raise ScaleGroupError("dim to be an integer ≥ 1", repr(dim), "give the number of spatial axes")
-        entries = list(functions) if not isinstance(functions, str) else [functions]
-        if not entries:
-            raise ScaleGroupError("at least one function", "none", "start with exp(-x**2/2)")
-        if all(isinstance(entry, tuple | list) for entry in entries):
+        if per_axis:
             expressions, indices = _per_axis(entries, dim, products)
         else:
             expressions = tuple(_admit(entry, i) for i, entry in enumerate(entries))
@@ -109,6 +110,19 @@ class SymbolicBasis(Basis):
         everything = self.indices == _checked_products(None, self.num_functions, self.dim)
         products = "" if everything else f", products={list(self.indices)}"
         return f"SymbolicBasis({list(self.expressions)}, dim={self.dim}{products})"
+
+
+def _entries(functions: Any) -> list[Any]:
+    """What the basis is made of, at least one function or tuple of functions."""
+    if isinstance(functions, str):
+        return [functions]
+    if not isinstance(functions, Iterable):
+        hint = "put one function in a list, too: ['exp(-x**2/2)']"
+        raise ScaleGroupError("a list of functions, or of tuples of one function per axis", repr(functions), hint)
+    entries = list(functions)
+    if not entries:
+        raise ScaleGroupError("at least one function", "none", "start with exp(-x**2/2)")
+    return entries
 
 
 def _admit(function: Any, index: int) -> str:

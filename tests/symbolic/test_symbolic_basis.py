@@ -65,6 +65,13 @@ def test_products_per_axis() -> None:
     assert basis.products == ((0, 1), (0, 0))
 
 
+def test_the_dim_follows_from_the_tuples() -> None:
+    slope, smooth = x * sympy.exp(-(x**2)), sympy.exp(-(x**2))
+    assert SymbolicBasis([(slope, smooth)]) == SymbolicBasis([(slope, smooth)], dim=2)
+    assert SymbolicBasis([(slope,)]).dim == 1
+    assert SymbolicBasis([smooth]).dim == 3
+
+
 def test_any_symbol_and_exact_numbers() -> None:
     z = sympy.Symbol("z", positive=True)
     basis = SymbolicBasis([sympy.exp(-(z**2) / 3) / sympy.sqrt(7)])
@@ -108,6 +115,13 @@ def test_what_is_refused_for_one_value_is_admitted_with_it() -> None:
     ("arguments", "text"),
     [
         (([],), "at least one function"),
+        ((None,), "a list of functions, or of tuples of one function per axis, received None; put one function in a"),
+        ((x,), "a list of functions.* received x; put one function in a list"),
+        (([()],), "dim to be an integer ≥ 1, received 0"),
+        (
+            ([("exp(-x**2)",), ("exp(-x**2)", "sech(x)")],),
+            r"tuples of 1 expressions without products, received \[1, 2\]",
+        ),
         ((["exp(-x**2)", "exp(-x**2)"],), "distinct functions and products"),
         ((["exp(-x**2)"], 0), "dim to be an integer ≥ 1, received 0"),
         ((["exp(-x**2)"], 2, [(0,)]), r"products as tuples of 2 indices in 0 … 0, received \(\(0,\),\)"),
