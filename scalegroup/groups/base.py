@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.groups.checks import as_like
+from scalegroup.groups.checks import as_generator, as_like
 from scalegroup.groups.registry import build_representation
 from scalegroup.groups.value import Value
 
@@ -45,13 +45,13 @@ class Element(Value):
 
     def act(self, points: ArrayLike) -> NDArray[np.float64]:
         """The image of points of shape ``(..., group.dim)`` under this element, in the same shape."""
-        array = np.asarray(points, dtype=np.float64)
+        expected, hint = f"points of shape (..., {self.group.dim})", "put the coordinates on the last axis"
+        try:
+            array = np.asarray(points, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ScaleGroupError(f"{expected}, of real numbers", repr(points), hint) from None
         if array.ndim == 0 or array.shape[-1] != self.group.dim:
-            raise ScaleGroupError(
-                f"points of shape (..., {self.group.dim})",
-                array.shape,
-                "put the coordinates on the last axis",
-            )
+            raise ScaleGroupError(expected, array.shape, hint)
         return self.group.transform(self.value, array)
 
     def _wrap(self, value: Any) -> Self:
@@ -135,9 +135,9 @@ class Group(Value, ABC):
             raise ScaleGroupError(f"the value of an element of {self!r}", checked, "it has the form but is not in it")
         return self.element_type(self, checked)
 
-    def sample(self, rng: np.random.Generator) -> Element:
-        """A random element, drawn with a NumPy generator."""
-        return self.element(self.draw(rng))
+    def sample(self, rng: np.random.Generator | int | None = None) -> Element:
+        """A random element, drawn with a NumPy generator or a seed; by default another one each time."""
+        return self.element(self.draw(as_generator(rng)))
 
     def own(self, element: Any) -> Any:
         """Return `element` if it belongs to this group, or raise."""

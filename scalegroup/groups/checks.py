@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from scalegroup.errors import ScaleGroupError
 
 
@@ -42,6 +44,18 @@ def as_finite(value: object, expected: str, hint: str, positive: bool = False) -
     if not math.isfinite(number) or (positive and number <= 0):
         raise ScaleGroupError(expected, number, hint)
     return number
+
+
+def as_generator(rng: object) -> np.random.Generator:
+    """Return a NumPy generator: the one given, one with this seed, or a fresh one for ``None``, or raise.
+
+    Example:
+        >>> as_generator(0).integers(10) == np.random.default_rng(0).integers(10)
+        True
+    """
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        rng = as_integer(rng, "a NumPy generator, a seed >= 0, or None", "0 gives the same draws each time", minimum=0)
+    return np.random.default_rng(rng)
 
 
 def as_base(value: object) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.base import Element, Group
-from scalegroup.groups.checks import as_base, as_integer, as_like
+from scalegroup.groups.checks import as_base, as_generator, as_integer, as_like
 from scalegroup.groups.compact import CompactElement, CompactGroup, multiply_signed, signed_permutation_matrix
 from scalegroup.groups.scale import exponent_of
 
@@ -188,9 +188,13 @@ class ScaleTranslationGroup(Group):
         rotation = self.rotations.own(k) if isinstance(k, Element) else self.rotations.element(value)
         return ScaleTranslationElement(self, (shift, exponent_of(s, self.base), rotation.value))
 
-    def sample(self, rng: np.random.Generator) -> ScaleTranslationElement:
-        """A random element: translation within ±4, scale within the window's extent, uniform rotation."""
-        return ScaleTranslationElement(self, self.draw(rng))
+    def sample(self, rng: np.random.Generator | int | None = None) -> ScaleTranslationElement:
+        """A random element: translation within ±4, scale within the window's extent, uniform rotation.
+
+        Args:
+            rng: a NumPy generator, or the seed of one; by default another element each time.
+        """
+        return ScaleTranslationElement(self, self.draw(as_generator(rng)))
 
     def haar_weight(self, g: ScaleTranslationElement) -> float:
         """Density ``s**-dim`` of the left-invariant measure at `g` (Lebesgue in t, counting in s and k)."""
@@ -213,7 +217,11 @@ class ScaleTranslationGroup(Group):
 
     @property
     def regular(self) -> Any:
-        """The regular representation on the (truncated) window: one number per point and scale."""
+        """The regular representation of the scales on the (truncated) window: one number per point and scale.
+
+        It is regular over the scales only: over the rotations K it is trivial, as over the translations. For fields
+        that turn with the volume use `irrep`.
+        """
         return self.representation("regular")
 
     def character(self, weight: float) -> Any:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scalegroup.groups
+from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import CompactGroup, Group, ScaleGroup, ScaleTranslationGroup
 from scalegroup.testing.algebra import GroupContract, check_group
 from scalegroup.testing.strategies import elements, groups
@@ -53,6 +54,19 @@ def test_round_trips(data: st.DataObject) -> None:
         assert twin == value
         assert hash(twin) == hash(value)
         assert copy.deepcopy(value) is value
+
+
+@given(any_group, st.integers(0, 2**32))
+def test_samples_take_a_seed_a_generator_or_nothing(group: Group, seed: int) -> None:
+    assert group.sample(seed) == group.sample(np.random.default_rng(seed))
+    assert group.sample().group == group
+
+
+@pytest.mark.parametrize("rng", ["a", 1.5, -1, True])
+@pytest.mark.parametrize("group", [ScaleGroup(2.0), ScaleTranslationGroup()], ids=["scale", "all"])
+def test_wrong_generators(group: Group, rng: Any) -> None:
+    with pytest.raises(ScaleGroupError, match="a NumPy generator, a seed >= 0, or None, received"):
+        group.sample(rng)
 
 
 class TestOctahedral(GroupContract):

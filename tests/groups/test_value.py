@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scalegroup.errors import ScaleGroupError
@@ -68,3 +70,9 @@ def test_points_need_the_dimension_of_the_group() -> None:
         GROUP.identity.act([[0.0] * 3] * 4)
     with pytest.raises(ScaleGroupError, match=r"received \(\)"):
         GROUP.identity.act(1.0)
+
+
+@pytest.mark.parametrize("points", ["a", [[0.0], [0.0, 0.0]], [None, "b"]])
+def test_points_are_real_numbers(points: Any) -> None:
+    with pytest.raises(ScaleGroupError, match=r"points of shape .* of real numbers, received .*; put the coordinates"):
+        GROUP.identity.act(points)
