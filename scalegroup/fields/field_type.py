@@ -10,7 +10,12 @@ from typing import Any, final
 
 from scalegroup.errors import FieldTypeError
 from scalegroup.groups.base import Group
-from scalegroup.groups.registry import build_representation, register_field_type, representation_names
+from scalegroup.groups.registry import (
+    build_representation,
+    register_field_type,
+    representation_call,
+    representation_names,
+)
 from scalegroup.groups.value import Value
 from scalegroup.representations.base import Representation
 from scalegroup.representations.composite import DirectSum
@@ -51,7 +56,10 @@ class FieldType(Value):
     """
 
     def __init__(self, group: Group, blocks: tuple[Block, ...]) -> None:
-        self.group = group
+        self.group = _checked_group(group)
+        if not isinstance(blocks, tuple | list):
+            hint = "an example is ((16, group.regular), (4, group.scalar))"
+            raise FieldTypeError("a tuple of blocks, each of a multiplicity and a representation", repr(blocks), hint)
         self.blocks: tuple[Block, ...] = tuple(_checked_block(group, block) for block in blocks)
         if not self.blocks:
             raise FieldTypeError("at least one block", "none", "an example is 16 * group.regular")
@@ -65,23 +73,25 @@ class FieldType(Value):
         """The field type that `str` writes as `text`, for configuration files.
 
         Args:
-            text: terms joined by ``+``, each a representation with an optional multiplicity before it, as
-                in ``"16*regular + 2*character(-1.0) + 4*irrep('T1') + scalar"``.
+            text: what Python reads with ``group.`` before each name: terms joined by ``+``, each a representation
+                with an optional multiplicity, as in ``"16*regular + 2*character(-1.0) + 4*irrep('T1') + scalar"``
+                or ``"2*(regular + scalar)"``.
             group: the group that acts.
 
         Raises:
-            FieldTypeError: if the text is not of this form, with the part that is wrong.
+            FieldTypeError: if the text is not of this form, with the part that is wrong; if `group` is no group.
 
         Example:
             >>> from scalegroup.groups import ScaleTranslationGroup
             >>> FieldType.parse("2*character(-1) + scalar", ScaleTranslationGroup(dim=2)).size
             3
         """
+        _checked_group(group)
         try:
             tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, AttributeError, ValueError):
             raise _text_error(repr(text)) from None
-        return cls(group, tuple(_parse_term(term, group) for term in _terms(tree)))
+        return cls(group, tuple(_parse_blocks(tree, group)))
 
     @property
     def representation(self) -> Representation:
@@ -101,7 +111,7 @@ class FieldType(Value):
     def __add__(self, other: FieldType | Representation) -> FieldType:
         summand = 1 * other if isinstance(other, Representation) else other
         if not isinstance(summand, FieldType):
-            raise FieldTypeError("a field type or a representation to add", repr(other), "such as 4 * group.scalar")
+            raise _not_a_summand(other)
         if summand.group != self.group:
             raise FieldTypeError(
                 f"a field type of {self.group!r}",
@@ -109,6 +119,11 @@ class FieldType(Value):
                 "use with_group(...) on one of them",
             )
         return FieldType(self.group, self.blocks + summand.blocks)
+
+    def __radd__(self, other: object) -> FieldType:
+        if isinstance(other, int) and not isinstance(other, bool) and other == 0:
+            return self  # sum([...]) starts with 0
+        raise _not_a_summand(other)
 
     def __mul__(self, factor: int) -> FieldType:
         """Every multiplicity times `factor`."""
@@ -122,6 +137,16 @@ class FieldType(Value):
 
     def __repr__(self) -> str:
         return f"FieldType.parse({str(self)!r}, {self.group!r})"
+
+
+def _not_a_summand(other: object) -> FieldTypeError:
+    return FieldTypeError("a field type or a representation to add", repr(other), "such as 4 * group.scalar")
+
+
+def _checked_group(group: object) -> Group:
+    if not isinstance(group, Group):
+        raise FieldTypeError("the group that acts", repr(group), "an example is ScaleTranslationGroup(dim=3)")
+    return group
 
 
 def _checked_block(group: Group, block: Any) -> Block:
@@ -142,18 +167,25 @@ def _checked_multiplicity(value: object) -> int:
     return int(value)
 
 
-def _terms(tree: ast.expr) -> Iterator[ast.expr]:
+def _parse_blocks(tree: ast.expr, group: Group) -> Iterator[Block]:
     if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
-        yield from _terms(tree.left)
-        yield from _terms(tree.right)
+        yield from _parse_blocks(tree.left, group)
+        yield from _parse_blocks(tree.right, group)
+    elif isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Mult):
+        number, rest = (tree.left, tree.right) if _is_number(tree.left) else (tree.right, tree.left)
+        if not _is_number(number):
+            raise _text_error(repr(ast.unparse(tree)))
+        factor = _checked_multiplicity(ast.literal_eval(number))
+        yield from ((factor * count, part) for count, part in _parse_blocks(rest, group))
     else:
-        yield tree
+        yield 1, _parse_representation(tree, group)
 
 
-def _parse_term(tree: ast.expr, group: Group) -> Block:
-    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Mult) and isinstance(tree.left, ast.Constant):
-        return tree.left.value, _parse_representation(tree.right, group)  # type: ignore[return-value]
-    return 1, _parse_representation(tree, group)
+def _is_number(tree: ast.expr) -> bool:
+    """Whether it is a constant, or a number with a sign; that it is a multiplicity is checked later."""
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub | ast.UAdd):
+        return isinstance(tree.operand, ast.Constant) and isinstance(tree.operand.value, int | float)
+    return isinstance(tree, ast.Constant)
 
 
 def _parse_representation(tree: ast.expr, group: Group) -> Representation:
@@ -165,7 +197,8 @@ def _parse_representation(tree: ast.expr, group: Group) -> Representation:
     try:
         result = build_representation(call.func.id, group, *arguments, **options)
     except TypeError as error:
-        raise _text_error(f"{ast.unparse(tree)!r} ({error})") from None
+        call_text = representation_call(call.func.id)
+        raise _text_error(f"{ast.unparse(tree)!r}, where {call_text!r} is wanted") from error
     if not isinstance(result, Representation):
         raise _text_error(repr(ast.unparse(tree)))
     return result

@@ -7,6 +7,7 @@ that build these things when they are imported, and the earlier ones only look t
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,12 @@ def register_representation(name: str, build: Callable[..., Any]) -> None:
 def representation_names() -> tuple[str, ...]:
     """The names that are registered, in alphabetical order."""
     return tuple(sorted(_representations))
+
+
+def representation_call(name: str) -> str:
+    """How the representation `name` is written with its arguments, such as ``"irrep(name, weight=None)"``."""
+    _, *arguments = inspect.signature(_representations[name]).parameters.values()
+    return f"{name}({', '.join(str(item.replace(annotation=inspect.Parameter.empty)) for item in arguments)})"
 
 
 def build_representation(name: str, group: Any, *args: Any, **options: Any) -> Any:

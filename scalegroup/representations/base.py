@@ -81,6 +81,9 @@ class Representation(Value, ABC):
     def __add__(self, other: Any) -> Any:
         return 1 * self + other
 
+    def __radd__(self, other: Any) -> Any:
+        return other + 1 * self  # sum([...]) starts with 0
+
     def __repr__(self) -> str:
         return f"{self.group!r}.{self}"
 

@@ -101,6 +101,9 @@ def test_another_window(group: ScaleTranslationGroup, data: st.DataObject) -> No
         ("2*character(weight=.5)", 2 * GROUP.character(0.5)),
         ("irrep('T1') + 3*irrep(\"E\", weight=1)", 1 * GROUP.irrep("T1") + 3 * GROUP.irrep("E", 1)),
         ("irrep(3)", 1 * GROUP.irrep("T1")),
+        ("regular*4", 4 * GROUP.regular),
+        ("2*scalar*4", 8 * GROUP.scalar),
+        ("2*(regular + 3*scalar)*2 + scalar", 4 * GROUP.regular + 12 * GROUP.scalar + GROUP.scalar),
         ("2*direct_sum(scalar, irrep('E'))", 2 * DirectSum((GROUP.scalar, GROUP.irrep("E")))),
         ("tensor_product(character(1), regular)", 1 * TensorProduct(GROUP.character(1), GROUP.regular)),
     ],
@@ -116,16 +119,20 @@ def test_parse(text: str, expected: FieldType) -> None:
         ("", "''"),
         ("16*", "'16"),
         ("16 regular", "'16 regular'"),
-        ("regular*16", "regular"),
         ("2*regular - scalar", "2 . regular - scalar"),
-        ("-1*scalar", "-1 . scalar"),
+        ("-scalar", "'-scalar'"),
+        ("2*3", "'3'"),
         ("2*3*scalar", "2 . 3"),
+        ("~1*scalar", "~1 . scalar"),
+        ("regular*scalar", "regular . scalar"),
+        ("(1+2)*scalar", "1 . 2"),
         ("16", "'16'"),
         ("16*vector", "'vector'"),
         ("scalar.regular", "'scalar.regular'"),
         ("__import__('os')", "__import__"),
-        ("character", "'character'"),
-        ("regular(3)", "'regular.3.'"),
+        ("character", r"'character', where 'character\(weight\)' is wanted"),
+        ("regular(3)", r"'regular.3.', where 'regular\(\)' is wanted"),
+        ("irrep(x=1)", r"'irrep.x=1.', where 'irrep\(name, weight=None\)' is wanted"),
         ("regular(**{})", "regular"),
         ("character(x)", "'x'"),
         ("direct_sum(*scalar)", "scalar"),
@@ -136,8 +143,16 @@ def test_parse(text: str, expected: FieldType) -> None:
 )
 def test_wrong_text(text: Any, received: str) -> None:
     message = rf"text such as '16\*regular \+ 4\*scalar', received .*{received}.*representations are character"
-    with pytest.raises(FieldTypeError, match=message):
+    with pytest.raises(FieldTypeError, match=message) as caught:
         FieldType.parse(text, GROUP)
+    assert "__init__" not in str(caught.value)
+
+
+@pytest.mark.parametrize("factor", ["-1", "0", "2.5", "'a'", "None", "True"])
+def test_multiplicities_in_text_are_named(factor: str) -> None:
+    for text in (f"{factor}*regular", f"scalar + regular*{factor}", f"{factor}*(regular + scalar)"):
+        with pytest.raises(FieldTypeError, match="a multiplicity, an integer >= 1, received"):
+            FieldType.parse(text, GROUP)
 
 
 def test_wrong_arguments_in_text_are_named_by_the_representation() -> None:
@@ -164,7 +179,17 @@ def test_numpy_integers_are_multiplicities() -> None:
     assert eval(repr(field), dict(NAMES)) == field
 
 
+@pytest.mark.parametrize("group", [None, 3, "octahedral"])
+def test_wrong_groups(group: Any) -> None:
+    for build in (lambda: FieldType.parse("scalar", group), lambda: FieldType(group, ((1, GROUP.scalar),))):
+        with pytest.raises(FieldTypeError, match=r"the group that acts, received .*ScaleTranslationGroup\(dim=3\)"):
+            build()
+
+
 def test_wrong_blocks() -> None:
+    for blocks in (None, GROUP.scalar, 3):
+        with pytest.raises(FieldTypeError, match=r"a tuple of blocks, each of a multiplicity .*, received"):
+            FieldType(GROUP, blocks)  # type: ignore[arg-type]
     with pytest.raises(FieldTypeError, match="at least one block"):
         FieldType(GROUP, ())
     for block in (GROUP.scalar, (1,), (GROUP.scalar, 1), (1, "scalar")):
@@ -182,8 +207,20 @@ def test_groups_must_agree() -> None:
 
 @pytest.mark.parametrize("summand", [3, "scalar", None])
 def test_only_fields_can_be_added(summand: Any) -> None:
-    with pytest.raises(FieldTypeError, match="a field type or a representation to add"):
-        1 * GROUP.scalar + summand
+    for add in (
+        lambda: 1 * GROUP.scalar + summand,
+        lambda: summand + 1 * GROUP.scalar,
+        lambda: GROUP.scalar + summand,
+        lambda: summand + GROUP.scalar,
+    ):
+        with pytest.raises(FieldTypeError, match="a field type or a representation to add"):
+            add()
+
+
+def test_sums_of_lists() -> None:
+    regular, scalar = GROUP.regular, GROUP.scalar
+    assert sum([2 * regular, 3 * scalar]) == 2 * regular + 3 * scalar
+    assert sum([regular, scalar]) == regular + scalar
 
 
 def test_fields_of_other_groups() -> None:
