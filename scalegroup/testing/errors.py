@@ -106,10 +106,11 @@ def equivariance_error(
         scale: the factor a. Default: the base of the group, or its smallest power that suits the protocol. Under a
             factor that is no power of the base, regular outputs have only a projected error.
         protocol: "blobs", "lattice" or "torus". Default "blobs".
-        size: voxels per axis of f. Default in 1, 2, 3-D: 128, 64, 48 (blobs), 49, 33, 25 (lattice), 72, 72, 36 (torus).
+        size: voxels per axis of f, at least 3. Default in 1, 2, 3-D: 128, 64, 48 (blobs), 49, 33, 25 (lattice),
+            72, 72, 36 (torus).
         seed: seed of the inputs. Default 0.
         batch: number of inputs. Default 1.
-        wmax: torus only: highest frequency, radians per voxel of the smaller grid. Default π/2.
+        wmax: torus only: highest frequency, radians per voxel of the smaller grid, up to π. Default π/2.
         width: blobs and lattice: range of the blobs' standard deviations in voxels. Default (2, 3).
         interior: blobs and lattice: share of the volume, per axis, that is compared. Default 0.6.
         inside: leave those scales of a regular input empty from which the factor moves content out of the window, so
@@ -125,7 +126,8 @@ def equivariance_error(
         The errors, see `EquivarianceErrors`.
 
     Raises:
-        ScaleGroupError: for a factor or a size that the protocol cannot use, and for modules whose types are unknown.
+        ScaleGroupError: for a factor or a size that the protocol cannot use, for any other number out of its range, and
+            for modules whose types are unknown.
 
     Example:
         >>> blur = torch.nn.Conv2d(1, 1, 5, padding=2)  # a blur of fixed width does not scale

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.groups.checks import as_finite, as_integer
 from scalegroup.testing.inputs import ALL_SCALES, AnalyticField, Array, Blobs, Waves, centred
 from scalegroup.testing.sampling import output_spacing
 
@@ -22,6 +23,10 @@ DEFAULT_SIZE = {
     "lattice": {1: 49, 2: 33, 3: 25},
     "torus": {1: 72, 2: 72, 3: 36},  # 80 and 40 points under 1/0.9: both fit strides of 2 and 4
 }
+
+LARGEST_SIZE = 256  # voxels per axis: no larger torus is proposed
+INTERIOR = "interior, a number > 0 and <= 1"
+WMAX = "wmax, a number > 0 and <= π"
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,24 @@ class Experiment:
         """Choose what is not given, and check what is."""
         if protocol not in get_args(Protocol):
             raise ScaleGroupError(f"a protocol of {get_args(Protocol)}", repr(protocol), "'blobs' suits every module")
-        small = DEFAULT_SIZE[protocol][group.dim] if size is None else size
-        sizes = range(small, 2 * small) if size is None and protocol == "torus" else [small]
+        share = as_finite(interior, INTERIOR, "it is the share of each axis that is compared", positive=True)
+        if share > 1:
+            raise ScaleGroupError(INTERIOR, share, "1 compares the whole volume with its border")
+        hint = "it is the number of voxels per axis; leave it out for one that suits the protocol"
+        given = None if size is None else as_integer(size, "size, an integer >= 3", hint, minimum=3)
+        small = DEFAULT_SIZE[protocol][group.dim] if given is None else given
+        sizes = range(small, 2 * small) if given is None and protocol == "torus" else range(small, small + 1)
         factor = _factor(group, scale, protocol, sizes)
         small = next((n for n in sizes if is_integer(n * factor)), small)
         large = {"blobs": float(small), "lattice": factor * (small - 1) + 1, "torus": factor * small}[protocol]
-        if small < 3 or not is_integer(large):
+        if not is_integer(large):
             raise ScaleGroupError(
-                f"a size ≥ 3 that the factor {factor:g} turns into whole voxels for protocol={protocol!r}",
-                small,
-                "54 voxels suit a factor of 1/0.9, every size suits an integer, and protocol='blobs' suits all",
+                f"a size that the factor {factor:g} turns into whole voxels for protocol={protocol!r}",
+                small if given is not None else f"none from {sizes[0]} to {sizes[-1]}",
+                _cure(factor, small),
             )
         steps = math.log(factor) / math.log(group.base)
-        return cls(protocol, factor, round(steps) if is_integer(steps) else None, small, round(large), interior)
+        return cls(protocol, factor, round(steps) if is_integer(steps) else None, small, round(large), share)
 
     @property
     def on_torus(self) -> bool:
@@ -80,12 +90,18 @@ class Experiment:
         inside: bool,
     ) -> AnalyticField:
         """A random field that both grids can hold; with `inside` one that the factor keeps inside the window."""
+        seed = as_integer(seed, "seed, an integer >= 0", "the same seed gives the same inputs", minimum=0)
+        batch = as_integer(batch, "batch, an integer >= 1", "it is the number of inputs", minimum=1)
+        top = as_finite(wmax, WMAX, "it is the highest frequency, in radians per voxel", positive=True)
+        if top > math.pi:
+            raise ScaleGroupError(WMAX, top, "a grid holds no frequencies above π radians per voxel")
+        widths = _widths(width)
         scales = group_of(field_type).scales
         extent = (scales[0], scales[-1] / self.factor) if inside else ALL_SCALES
         if self.on_torus:
-            return Waves.random(field_type, self.small, wmax, batch, seed, extent)
+            return Waves.random(field_type, self.small, top, batch, seed, extent)
         reach = (self.large - 1) / 2 / self.factor  # what both grids see, in voxels of f
-        return Blobs.random(field_type, 0.3 * reach, width, batch=batch, seed=seed, extent=extent)
+        return Blobs.random(field_type, 0.3 * reach, widths, batch=batch, seed=seed, extent=extent)
 
     def period(self, size: int) -> float | None:
         """The side of the torus with this many voxels."""
@@ -118,6 +134,28 @@ class Experiment:
             return grid
         inside: npt.NDArray[np.bool_] = np.abs(grid) * self.factor <= self.interior * (self.large - 1) / 2 + 1e-9
         return grid[inside]
+
+
+def _widths(width: object) -> tuple[float, float]:
+    """The range of the blobs' widths, checked."""
+    expected, hint = "width, two positive numbers in ascending order", "(2, 3) voxels is the default"
+    if not isinstance(width, tuple | list) or len(width) != 2:
+        raise ScaleGroupError(expected, repr(width), hint)
+    low, high = (as_finite(value, expected, hint, positive=True) for value in width)
+    if low > high:
+        raise ScaleGroupError(expected, (low, high), hint)
+    return low, high
+
+
+def _cure(factor: float, size: int) -> str:
+    """What suits the torus instead: the nearest size, or, if there is none, another factor."""
+    suitable = [n for n in range(3, LARGEST_SIZE + 1) if is_integer(n * factor)]
+    if suitable:
+        return f"{min(suitable, key=lambda n: abs(n - size))} voxels suit this factor, and protocol='blobs' suits all"
+    return (
+        "no size suits this factor: give a rational one, such as scale=2 (of a group with base=2**0.5 or 2, any size) "
+        "or scale=1/0.9 (of a group with base=1/0.9, size=54), or use protocol='blobs'"
+    )
 
 
 def group_of(field: FieldType) -> ScaleTranslationGroup:

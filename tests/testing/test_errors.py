@@ -208,6 +208,39 @@ def test_output_spacing(n_in: int, n_out: int, wanted: float) -> None:
     assert output_spacing(n_in, n_out) == wanted
 
 
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        *(({"size": size}, f"size, an integer >= 3, received {size}") for size in (0, -1, 2, 2.5, True)),
+        ({"size": "9"}, "size, an integer >= 3, received '9'"),
+        *(({"batch": batch}, f"batch, an integer >= 1, received {batch}") for batch in (0, -1, 1.5)),
+        *(({"seed": seed}, f"seed, an integer >= 0, received {seed}") for seed in (-1, 1.5, None)),
+        *(({"interior": share}, f"interior, a number > 0 and <= 1, received {share}") for share in (0.0, -1.0, 1.1)),
+        *(({"wmax": top}, "wmax, a number > 0 and <= π, received") for top in (0.0, -1, 3.2, math.nan, "1")),
+        *(
+            ({"width": width}, "width, two positive numbers in ascending order, received")
+            for width in (2.0, (3.0, 2.0), (0.0, 1.0), (1.0, math.inf), (1.0, 2.0, 3.0), ("1", 2.0), None)
+        ),
+    ],
+)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_numbers_out_of_range(protocol: str, options: dict[str, object], text: str) -> None:
+    field = 1 * group(1).regular
+    with pytest.raises(ScaleGroupError, match=text) as caught:
+        equivariance_error(Exact(field, field), protocol=protocol, **options)  # type: ignore[arg-type]
+    assert "torus" not in str(caught.value)
+
+
+def test_what_the_torus_error_proposes_is_accepted() -> None:
+    for g, options in (
+        (group(1), {"scale": 2.0}),
+        (group(1, base=2.0), {"scale": 2.0, "size": 41}),
+        (group(1, base=1 / 0.9), {"scale": 1 / 0.9, "size": 54}),
+    ):
+        field = 1 * g.regular
+        equivariance_error(Exact(field, field), protocol="torus", **options)  # type: ignore[arg-type]
+
+
 def test_errors() -> None:
     field = 1 * group().regular
     exact = Exact(field, field)
@@ -217,7 +250,8 @@ def test_errors() -> None:
         (lambda: equivariance_error(exact, scale=1.0), "a finite scale > 0 other than 1, received 1.0"),
         (lambda: equivariance_error(exact, scale=math.nan), "a finite scale > 0 other than 1"),
         (lambda: equivariance_error(tenth, protocol="lattice"), "an integer factor for protocol='lattice'.*sqrt"),
-        (lambda: equivariance_error(exact, 2**0.5, "torus"), "a size ≥ 3 that the factor 1.41421 turns into whole"),
+        (lambda: equivariance_error(exact, 2**0.5, "torus"), "the factor 1.41421 .*'torus', received none .*base=2"),
+        (lambda: equivariance_error(exact, 2**0.5, "torus", size=40), r"received 40; .*base=1/0\.9, size=54"),
         (lambda: equivariance_error(tenth, protocol="torus", size=50), "received 50; 54 voxels suit"),
         (lambda: equivariance_error(torch.nn.SiLU()), "in_type and out_type.*received SiLU.*dim=3"),
         (lambda: equivariance_error(torch.nn.Flatten(), 2.0, dim=1, channels=1), "output tensor of 3 axes"),
