@@ -1,4 +1,4 @@
-"""What all tests share: one thread per worker, one Hypothesis profile, the folder with real data."""
+"""What all tests share: one thread per worker, one seed, one Hypothesis profile, the folder with real data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: two w
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
 
 # Deterministic: a failure seen once is seen by everybody. No deadline: CI machines are shared.
@@ -22,6 +23,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("scalegroup")
+
+
+def pytest_runtest_setup() -> None:
+    """The same random weights and inputs for a test whatever ran before it: a failure comes back when it is run alone."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

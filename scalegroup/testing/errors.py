@@ -130,7 +130,8 @@ def equivariance_error(
             for modules whose types are unknown.
 
     Example:
-        >>> blur = torch.nn.Conv2d(1, 1, 5, padding=2)  # a blur of fixed width does not scale
+        >>> blur = torch.nn.Conv2d(1, 1, 5, padding=2, bias=False)  # a blur of fixed width does not scale
+        >>> _ = blur.weight.requires_grad_(False).fill_(1 / 25)
         >>> equivariance_error(blur, scale=1.5, dim=2, channels=1).projected > 0.05
         True
         >>> equivariance_error(torch.nn.SiLU(), scale=1.5, dim=2, channels=1).projected < 1e-3
