@@ -26,7 +26,7 @@ settings.load_profile("scalegroup")
 
 
 def pytest_runtest_setup() -> None:
-    """The same random weights and inputs for a test whatever ran before it: a failure comes back when it is run alone."""
+    """The same random numbers for a test whatever ran before it: a failure comes back when it is run alone."""
     torch.manual_seed(0)
 
 
