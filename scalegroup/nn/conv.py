@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalegroup.engine import METHODS, Contraction, Term, contract, dense
+from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, dense
 from scalegroup.engine.dense import kernel
 from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
@@ -123,25 +123,26 @@ class _Convolution(GridModule):
         space = tuple(x.shape[2:])
         fine = self.fine_size(space, output_size) if self.transposed else space
         coarse = space if self.transposed else self.coarse_size(space)
+        operators, phases = self.axes(fine, coarse), self.phases(fine, coarse)
         sources = self.split(x, self.in_type)
         results: list[Tensor | None] = [None] * len(self.out_type.blocks)
         for p, (i, j) in enumerate(self.paths):
-            y = self._path(p, sources[i], fine, coarse)
+            y = self._path(p, sources[i], operators, phases)
             previous = results[j]
             results[j] = y if previous is None else previous + y
         return self.join(self.apply_bias([y for y in results if y is not None]))
 
-    def _path(self, p: int, x: Tensor, fine: Sequence[int], coarse: Sequence[int]) -> Tensor:
+    def _path(self, p: int, x: Tensor, operators: list[list[AxisOperator]], phases: tuple[int, ...]) -> Tensor:
         i, j = self.paths[p]
         factors = self._factors(i, j, self.active_scales())
         operators = [
             [replace(axes[0], taps=axes[0].taps * factor), *axes[1:]] if factor != 1 else axes
-            for axes, factor in zip(self.axes(fine, coarse), factors, strict=True)
+            for axes, factor in zip(operators, factors, strict=True)
         ]
         num_out = len(self.scales_of(self.out_type.blocks[j][1]))
         contraction = Contraction(self.products, self._terms(i, j), num_out)
         if self.frozen:
-            kernels = self._frozen_kernels(p, self.phases(fine, coarse))
+            kernels = self._frozen_kernels(p, phases)
             return dense.contract(x, self.weights[p], operators, contraction, kernels)
         return contract(x, self.coefficients(p), operators, contraction, self.method)
 
