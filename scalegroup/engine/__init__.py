@@ -4,14 +4,17 @@ from scalegroup.engine import dense, separable
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.execute import METHODS, contract, multiply_adds
 from scalegroup.engine.operators import AxisOperator
+from scalegroup.engine.resample import along_axes, resample
 
 __all__ = [
     "METHODS",
     "AxisOperator",
     "Contraction",
     "Term",
+    "along_axes",
     "contract",
     "dense",
     "multiply_adds",
+    "resample",
     "separable",
 ]

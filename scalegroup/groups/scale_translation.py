@@ -15,6 +15,9 @@ from scalegroup.groups.compact import CompactElement, CompactGroup, multiply_sig
 from scalegroup.groups.scale import exponent_of
 
 
+SAMPLINGS = ("uniform", "haar")
+
+
 @final
 class ScaleTranslationElement(Element):
     """A map ``x -> s k x + t``: rotate (k), dilate (s), translate (t).
@@ -77,7 +80,11 @@ class ScaleTranslationGroup(Group):
         num_scales: number of scales in the window, at least 1.
         rotations: the compact group K: a `CompactGroup`, or a name such as ``"octahedral"``; ``None`` for
             trivial.
-        first: exponent of the first scale of the window; 0 (default) starts it at the scale 1.0.
+        first: exponent of the first scale of the window; 0 (default) starts it at the scale 1.0. Negative exponents
+            are scales finer than the voxel.
+        sampling: where functions on the group are sampled. "uniform" (default): every scale on the grid of the
+            voxels, so that a regular field is one tensor. "haar": scale s on a grid of spacing s, as the measure
+            ``ds dx / s**(dim + 1)`` of the group suggests; a regular field is then a tuple of tensors, one per scale.
 
     Attributes:
         scales: the factors ``base**(first + i)`` of the window, ascending.
@@ -105,6 +112,7 @@ class ScaleTranslationGroup(Group):
         num_scales: int = 4,
         rotations: CompactGroup | str | None = None,
         first: int = 0,
+        sampling: str = "uniform",
     ) -> None:
         self.dim = as_integer(dim, "dim 1, 2 or 3", "it is the number of spatial axes", minimum=1, maximum=3)
         self.base = as_base(base)
@@ -113,6 +121,10 @@ class ScaleTranslationGroup(Group):
         )
         self.first = as_integer(first, "first, an integer", "0 starts the window at scale 1.0")
         self.rotations = self._compact(rotations)
+        if sampling not in SAMPLINGS:
+            hint = "'haar' puts each scale on a grid of its own spacing"
+            raise ScaleGroupError(f"sampling out of {SAMPLINGS}", repr(sampling), hint)
+        self.sampling = sampling
         try:
             self.scales = tuple(self.base ** (self.first + i) for i in range(self.num_scales))
         except OverflowError:
@@ -200,14 +212,17 @@ class ScaleTranslationGroup(Group):
         """Density ``s**-dim`` of the left-invariant measure at `g` (Lebesgue in t, counting in s and k)."""
         return float(self.own(g).s ** -self.dim)
 
-    def window(self, num_scales: int | None = None, first: int | None = None) -> ScaleTranslationGroup:
-        """The same group on another window of scales; what is not given stays."""
+    def window(
+        self, num_scales: int | None = None, first: int | None = None, sampling: str | None = None
+    ) -> ScaleTranslationGroup:
+        """The same group on another window of scales, or sampled in another way; what is not given stays."""
         return ScaleTranslationGroup(
             self.dim,
             self.base,
             self.num_scales if num_scales is None else num_scales,
             self.rotations,
             self.first if first is None else first,
+            self.sampling if sampling is None else sampling,
         )
 
     @property
@@ -239,4 +254,6 @@ class ScaleTranslationGroup(Group):
             parts.append(f"rotations={self.rotations!r}")
         if self.first:
             parts.append(f"first={self.first}")
+        if self.sampling != "uniform":
+            parts.append(f"sampling={self.sampling!r}")
         return f"ScaleTranslationGroup({', '.join(parts)})"

@@ -11,7 +11,8 @@ from scalegroup.kernels.grid import (
     output_size,
     taps_matrix,
 )
-from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps
+from scalegroup.kernels.haar import haar_grid
+from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps, resampling_matrix
 from scalegroup.kernels.taps import Taps, sample_taps
 
 __all__ = [
@@ -19,12 +20,14 @@ __all__ = [
     "declared_error",
     "first_position",
     "fold_index",
+    "haar_grid",
     "interpolation_matrix",
     "interpolation_taps",
     "operator_matrix",
     "output_positions",
     "output_size",
     "product_error",
+    "resampling_matrix",
     "sample_taps",
     "taps_matrix",
 ]

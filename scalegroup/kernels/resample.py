@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import pi
+from math import ceil, pi
 
 import numpy as np
 import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.kernels.grid import PaddingMode, taps_matrix
+from scalegroup.kernels.grid import OUTSIDE, PaddingMode, fold_index, taps_matrix
 from scalegroup.kernels.taps import Taps, quadrature, tap_count, waves
 from scalegroup.symbolic.basis import Array
 
+_HALFWIDTH = 8  # coarse samples
 RESAMPLING_BAND = 2 * pi / 3  # radians per coarse sample: with a halfwidth of 8 exact to 6e-5
 
 
-def interpolation_taps(factor: int = 1, phase: float = 0.0, halfwidth: int = 8, band: float = RESAMPLING_BAND) -> Taps:
+def interpolation_taps(
+    factor: int = 1, phase: float = 0.0, halfwidth: int = _HALFWIDTH, band: float = RESAMPLING_BAND
+) -> Taps:
     """A low-pass for resampling by an integer factor: the taps on the fine grid for one coarse output point.
 
     `t(m) = sinc(u) kaiser(u / halfwidth) / factor` with `u = (m - phase) / factor`, divided by their sum
@@ -64,8 +67,7 @@ def interpolation_taps(factor: int = 1, phase: float = 0.0, halfwidth: int = 8, 
 def _sinc_taps(factor: int, phase: float, halfwidth: int, band: float) -> Taps:
     radius = halfwidth * factor
     u = (np.arange(tap_count(radius, phase)) - radius - phase) / factor
-    taps = np.sinc(u) * _kaiser(u / halfwidth, _shape(halfwidth, 2 * pi - 2 * band))
-    values = (taps / taps.sum())[None]
+    values = _windowed_sinc(u, halfwidth, band)[None]
     w, weight = quadrature(0.0, band, values.shape[1])
     miss = np.zeros_like(w)
     for alias in range(factor):  # fine frequencies that the coarse grid cannot tell from w
@@ -74,6 +76,12 @@ def _sinc_taps(factor: int, phase: float, halfwidth: int, band: float) -> Taps:
         miss += np.abs(values[0] @ waves(fine, -radius, values.shape[1]) - ideal) ** 2
     error = np.sqrt(miss @ weight / band)
     return Taps(values, -radius, phase, float(factor), np.array([error]), "sinc")
+
+
+def _windowed_sinc(u: Array, halfwidth: int, band: float) -> Array:
+    """The window's sinc at distances u in coarse samples (last axis), of unit sum."""
+    taps = np.sinc(u) * _kaiser(u / halfwidth, _shape(halfwidth, 2 * pi - 2 * band))
+    return np.asarray(taps / taps.sum(axis=-1, keepdims=True))
 
 
 def _shape(halfwidth: int, transition: float) -> float:
@@ -131,3 +139,45 @@ def interpolation_matrix(
         lambda phase: interpolation_taps(1, phase, halfwidth, band), voxels, len(samples), padding_mode
     )
     return np.ascontiguousarray(matrix[0])
+
+
+@lru_cache(maxsize=256)
+def resampling_matrix(n_in: int, n_out: int, ratio: float, padding_mode: PaddingMode = "replicate") -> Array:
+    """The matrix from one centred grid to another whose spacing is any multiple of the first one's.
+
+    Output `i` lies at `(n_in - 1) / 2 + ratio (i - (n_out - 1) / 2)` input samples. To a finer grid this interpolates;
+    to a coarser one it removes first what that cannot hold. Up to the border and the normalisation of its rows,
+    `resampling_matrix(n_out, n_in, 1 / ratio)` is `ratio` times the transpose.
+
+    Args:
+        n_in: number of input samples.
+        n_out: number of output samples.
+        ratio: output spacing over input spacing.
+        padding_mode: what lies beyond the border, see `fold_index`. Default "replicate".
+
+    Returns:
+        Shape `(n_out, n_in)`, read-only; unit gain for a constant, exact to 6e-5 for |w| ≤ 2π/3 radians per sample of
+        the coarser grid.
+
+    Raises:
+        ScaleGroupError: for sizes below 1 and a ratio that is not positive.
+
+    Example:
+        >>> coarse = resampling_matrix(64, 17, 2**0.5) @ np.cos(0.5 * np.arange(64.0))
+        >>> bool(abs(coarse[8] - np.cos(0.5 * 31.5)) < 1e-4)  # the centre
+        True
+    """
+    if n_in < 1 or n_out < 1 or not 0 < ratio < float("inf"):
+        raise ScaleGroupError("sizes ≥ 1 and a ratio > 0", (n_in, n_out, ratio), "the ratio is that of the spacings")
+    coarse = max(ratio, 1.0)
+    positions = (n_in - 1) / 2 + ratio * (np.arange(n_out) - (n_out - 1) / 2)
+    reach = ceil(_HALFWIDTH * coarse)
+    reads = np.floor(positions).astype(np.int64)[:, None] + np.arange(-reach, reach + 2)
+    values = _windowed_sinc((reads - positions[:, None]) / coarse, _HALFWIDTH, RESAMPLING_BAND)
+    sources = fold_index(reads, n_in, padding_mode)
+    rows = np.broadcast_to(np.arange(n_out)[:, None], reads.shape)
+    matrix = np.zeros((n_out, n_in))
+    inside = sources != OUTSIDE
+    np.add.at(matrix, (rows[inside], sources[inside]), values[inside])
+    matrix.flags.writeable = False  # the cache hands it out to everybody
+    return matrix

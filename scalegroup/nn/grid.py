@@ -208,14 +208,6 @@ def interpolation_phases(factor: int, missing: int) -> tuple[NDArray[np.float64]
     return values, first
 
 
-def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """Apply one matrix `(n_out, n_in)` along each of the last axes of `x`."""
-    for i, matrix in enumerate(matrices):
-        axis = x.ndim - len(matrices) + i
-        x = (x.movedim(axis, -1) @ matrix.to(x.dtype).t()).movedim(-1, axis)
-    return x
-
-
 def keep_interpolation(module: EquivariantModule, name: str, factor: int, missing: int) -> int:
     """Store the taps of `interpolation_phases` as a constant of `module`; return the index of the first one."""
     values, first = interpolation_phases(factor, missing)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from scalegroup.engine import AxisOperator
+from scalegroup.engine import AxisOperator, along_axes
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import interpolation_taps
-from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, interpolation_error, keep_interpolation
+from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, keep_interpolation
 from scalegroup.nn.module import EquivariantModule
 from scalegroup.representations import Regular, Scalar
 

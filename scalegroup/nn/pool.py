@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scalegroup.engine import along_axes
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
-from scalegroup.nn.grid import GridModule, along_axes, on_scales
+from scalegroup.nn.grid import GridModule, on_scales
 from scalegroup.nn.module import check_types, group_of
 from scalegroup.symbolic import HermiteBasis
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from scalegroup.engine import AxisOperator
+from scalegroup.engine import AxisOperator, along_axes
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
-from scalegroup.nn.grid import PADDING_MODES, along_axes, choice, interpolation_error, keep_interpolation, per_axis
+from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, keep_interpolation, per_axis
 from scalegroup.nn.module import EquivariantModule
 
 
