@@ -20,7 +20,7 @@ def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _constant(n_in: int, n_out: int, ratio: float, padding_mode: str, device: torch.device) -> Tensor:
-    matrix = resampling_matrix(n_in, n_out, ratio, padding_mode)  # type: ignore[arg-type]
+    matrix = resampling_matrix(n_in, n_out, ratio, padding_mode)
     return torch.tensor(matrix, device=device)
 
 

@@ -14,7 +14,6 @@ from scalegroup.groups.checks import as_base, as_generator, as_integer, as_like
 from scalegroup.groups.compact import CompactElement, CompactGroup, multiply_signed, signed_permutation_matrix
 from scalegroup.groups.scale import exponent_of
 
-
 SAMPLINGS = ("uniform", "haar")
 
 

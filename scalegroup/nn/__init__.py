@@ -3,6 +3,7 @@
 from scalegroup.nn.conv import GroupConv, GroupConvTranspose
 from scalegroup.nn.dropout import Dropout
 from scalegroup.nn.freeze import freeze
+from scalegroup.nn.haar import HaarLift
 from scalegroup.nn.linear import Linear
 from scalegroup.nn.module import EquivariantModule
 from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
@@ -20,6 +21,7 @@ __all__ = [
     "GroupConv",
     "GroupConvTranspose",
     "GroupNorm",
+    "HaarLift",
     "InstanceNorm",
     "Linear",
     "Pointwise",
