@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -37,24 +38,26 @@ def convolve(x: Tensor, kernels: Tensor, axes: Sequence[AxisOperator]) -> Tensor
 
 
 def contract(
-    x: Tensor,
+    x: Sequence[Tensor],
     weight: Tensor,
     operators: Sequence[Sequence[AxisOperator]],
     contraction: Contraction,
     kernels: Mapping[tuple[int, int], Tensor] | None = None,
-) -> Tensor:
+) -> list[Tensor]:
     """`y[:, :, out] += (W[:, :, t] · A[op]) x[:, :, in]` over all terms, with dense kernels.
 
     `kernels` may hold them ready made, by operator and tap.
     """
-    outputs: list[Tensor | None] = [None] * contraction.num_out
+    sources = [scale for stack in x for scale in stack.unbind(2)]
+    outputs: dict[int, Tensor] = {}
     for term in contraction.terms:
         axes = operators[term.operator]
         if kernels is None:
             full = kernel(weight[:, :, term.tap], [axis.taps for axis in axes], contraction.products)
         else:
             full = kernels[term.operator, term.tap]
-        y = convolve(x[:, :, term.source], full, axes)
-        previous = outputs[term.target]
-        outputs[term.target] = y if previous is None else previous + y
-    return torch.stack([y for y in outputs if y is not None], dim=2)
+        y = convolve(sources[term.source], full, axes)
+        outputs[term.target] = outputs[term.target] + y if term.target in outputs else y
+    stops = accumulate(contraction.outputs)
+    stacks = [range(stop - count, stop) for stop, count in zip(stops, contraction.outputs, strict=True)]
+    return [torch.stack([outputs[scale] for scale in stack], dim=2) for stack in stacks]

@@ -54,31 +54,31 @@ def multiply_adds(
 
 
 def contract(
-    x: Tensor,
+    x: Sequence[Tensor],
     weight: Tensor,
     operators: Sequence[Sequence[AxisOperator]],
     contraction: Contraction,
     method: str = "auto",
-) -> Tensor:
+) -> list[Tensor]:
     """Execute `y[o,s] = Σ W[o,c,t,f] (A_1[f_1] ⊗ A_2[f_2] ⊗ …) x[c,s']`.
 
     Args:
-        x: `(B, C, S, *space)`.
+        x: stacks `(B, C, S, *space)`, one for each grid.
         weight: `(O, C, T, F)`.
         operators: per operator index of the terms, one `AxisOperator` per axis of space.
-        contraction: products of the basis, terms over the scales, number of output scales.
+        contraction: products of the basis, terms over the scales, scales of each output stack.
         method: "dense" (torch's convolutions with full kernels), "separable" (axis by axis), or "auto": the
             cheaper one by multiply-adds.
 
     Returns:
-        `(B, O, num_out, *space)`.
+        Stacks `(B, O, S', *space')`, one for each output grid.
     """
     if method not in METHODS:
         raise ScaleGroupError(f"a method out of {METHODS}", repr(method), "'auto' chooses by cost")
-    device = x.device.type
+    device = weight.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
-        x, weight = x.to(dtype), weight.to(dtype)
+        x, weight = [stack.to(dtype) for stack in x], weight.to(dtype)
     if method == "auto":
         full = multiply_adds("dense", weight.shape, operators, contraction)
         factored = multiply_adds("separable", weight.shape, operators, contraction)

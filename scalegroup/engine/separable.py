@@ -127,30 +127,43 @@ def _three(matrices: Sequence[Tensor], operator: int, dim: int) -> list[Tensor]:
     return [own[0].new_ones(1, 1, 1)] * (3 - dim) + own
 
 
-def _volume(x: Tensor) -> Tensor:
-    """`(B, C, S, *space)` with three axes of space."""
-    return x.reshape(*x.shape[:3], *([1] * (6 - x.ndim)), *x.shape[3:])
+def _scales(stacks: Sequence[Tensor]) -> list[Tensor]:
+    """A view `(B, C, X, Y, Z)` of each scale of the stacks `(B, C, S, *space)`."""
+    return [scale.reshape(*x.shape[:2], *[1] * (6 - x.ndim), *x.shape[3:]) for x in stacks for scale in x.unbind(2)]
+
+
+def _target_spaces(
+    matrices: Sequence[Tensor], terms: Sequence[int], outputs: Sequence[int], dim: int
+) -> list[list[int]]:
+    """The size of each output stack: that of what its first scale's operators write."""
+    operator = {terms[i]: terms[i + 2] for i in range(0, len(terms), 4)}
+    firsts = [sum(outputs[:stack]) for stack in range(len(outputs))]
+    return [[m.shape[1] for m in matrices[operator[f] * dim : (operator[f] + 1) * dim]] for f in firsts]
 
 
 @torch.library.custom_op("scalegroup::separable", mutates_args=())
 def _separable(
-    x: Tensor, weight: Tensor, matrices: list[Tensor], products: list[int], terms: list[int], num_out: int
-) -> Tensor:
-    dim = x.ndim - 3
+    xs: list[Tensor],
+    weight: Tensor,
+    matrices: list[Tensor],
+    products: list[int],
+    terms: list[int],
+    outputs: list[int],
+) -> list[Tensor]:
+    dim = xs[0].ndim - 3
     layout = _layout(_products(products, dim))
     mix = _mixing(weight, layout)
-    volume = _volume(x)
-    space = [m.shape[1] for m in matrices[:dim]]
-    y = x.new_empty(x.shape[0], weight.shape[0], num_out, *space)
-    out = _volume(y)
-    area = out.shape[4] * out.shape[5]
-    mixed = x.new_empty(len(layout.xs), weight.shape[0], volume.shape[3], area)
+    sources = _scales(xs)
+    ys = _empty_outputs(xs[0], weight, matrices, terms, outputs)
+    targets = _scales(ys)
     written = set()
     for (target, operator), group in _groups(terms):
         axes = _three(matrices, operator, dim)
-        for n in range(x.shape[0]):
+        area = axes[1].shape[1] * axes[2].shape[1]
+        mixed = weight.new_empty(len(layout.xs), weight.shape[0], axes[0].shape[2], area)
+        for n in range(xs[0].shape[0]):
             for i, term in enumerate(group):
-                source = volume[n, :, term.source]
+                source = sources[term.source][n]
                 slabs = _Slabs(axes, layout, source)
                 for slab in slabs:
                     v = slabs.responses(source, slab)
@@ -159,40 +172,39 @@ def _separable(
                         into = mixed[f].view(weight.shape[0], -1)[:, columns]
                         rows = pairs * weight.shape[1]
                         torch.addmm(into, mix[term.tap, f, :, :rows], v[:rows], beta=int(i > 0), out=into)
-            into = out[n, :, target].flatten(2)
+            into = targets[target][n].flatten(2)
             for f, function in enumerate(layout.xs):
                 more = f > 0 or target in written
                 into.baddbmm_(axes[0][function].expand(weight.shape[0], -1, -1), mixed[f], beta=int(more))
         written.add(target)
-    return y
+    return ys
 
 
 @torch.library.custom_op("scalegroup::separable_backward", mutates_args=())
 def _separable_backward(
-    grad: Tensor,
-    x: Tensor,
+    grads: list[Tensor],
+    xs: list[Tensor],
     weight: Tensor,
     matrices: list[Tensor],
     products: list[int],
     terms: list[int],
-) -> tuple[Tensor, Tensor]:
-    dim = x.ndim - 3
+) -> tuple[list[Tensor], Tensor]:
+    dim = xs[0].ndim - 3
     layout = _layout(_products(products, dim))
     mix = _mixing(weight, layout)
     mix_grad = torch.zeros_like(mix)
-    volume, grad_out = _volume(x), _volume(grad)
-    grad_x = torch.zeros(x.shape, dtype=x.dtype, device=x.device)
-    grad_in = _volume(grad_x)
-    area = grad_out.shape[4] * grad_out.shape[5]
-    back = x.new_empty(len(layout.xs), weight.shape[0], volume.shape[3], area)
+    grad_xs = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in xs]
+    sources, grads_out, grads_in = _scales(xs), _scales(grads), _scales(grad_xs)
     for (target, operator), group in _groups(terms):
         axes = _three(matrices, operator, dim)
-        for n in range(x.shape[0]):
-            outer = grad_out[n, :, target].reshape(weight.shape[0], -1, area)
+        area = axes[1].shape[1] * axes[2].shape[1]
+        back = weight.new_empty(len(layout.xs), weight.shape[0], axes[0].shape[2], area)
+        for n in range(xs[0].shape[0]):
+            outer = grads_out[target][n].reshape(weight.shape[0], -1, area)
             for f, function in enumerate(layout.xs):
                 torch.bmm(axes[0][function].t().expand(weight.shape[0], -1, -1), outer, out=back[f])
             for term in group:
-                source = volume[n, :, term.source]
+                source = sources[term.source][n]
                 slabs = _Slabs(axes, layout, source)
                 for slab in slabs:
                     v = slabs.responses(source, slab)
@@ -203,43 +215,65 @@ def _separable_backward(
                         h = back[f].view(weight.shape[0], -1)[:, columns]
                         mix_grad[term.tap, f, :, :rows] += h @ v[:rows].t()
                         flow[:rows].addmm_(mix[term.tap, f, :, :rows].t(), h)
-                    slabs.scatter(flow, grad_in[n, :, term.source], slab)
-    return grad_x, _unmixing(mix_grad, weight, layout).contiguous()
+                    slabs.scatter(flow, grads_in[term.source][n], slab)
+    return grad_xs, _unmixing(mix_grad, weight, layout).contiguous()
+
+
+def _empty_outputs(
+    like: Tensor, weight: Tensor, matrices: Sequence[Tensor], terms: Sequence[int], outputs: Sequence[int]
+) -> list[Tensor]:
+    spaces = _target_spaces(matrices, terms, outputs, like.ndim - 3)
+    shapes = [(like.shape[0], weight.shape[0], count, *space) for count, space in zip(outputs, spaces, strict=True)]
+    return [like.new_empty(shape) for shape in shapes]
 
 
 @_separable.register_fake
-def _(x: Tensor, weight: Tensor, matrices: list[Tensor], products: list[int], terms: list[int], num_out: int) -> Tensor:
-    space = [m.shape[1] for m in matrices[: x.ndim - 3]]
-    return x.new_empty(x.shape[0], weight.shape[0], num_out, *space)
+def _(
+    xs: list[Tensor],
+    weight: Tensor,
+    matrices: list[Tensor],
+    products: list[int],
+    terms: list[int],
+    outputs: list[int],
+) -> list[Tensor]:
+    return _empty_outputs(xs[0], weight, matrices, terms, outputs)
 
 
 @_separable_backward.register_fake
 def _(
-    grad: Tensor, x: Tensor, weight: Tensor, matrices: list[Tensor], products: list[int], terms: list[int]
-) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape), weight.new_empty(weight.shape)
+    grads: list[Tensor],
+    xs: list[Tensor],
+    weight: Tensor,
+    matrices: list[Tensor],
+    products: list[int],
+    terms: list[int],
+) -> tuple[list[Tensor], Tensor]:
+    return [x.new_empty(x.shape) for x in xs], weight.new_empty(weight.shape)
 
 
 def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    x, weight, matrices, ctx.products, ctx.terms, _ = inputs
-    ctx.save_for_backward(x, weight, *matrices)
+    xs, weight, matrices, ctx.products, ctx.terms, _ = inputs
+    ctx.stacks = len(xs)
+    ctx.save_for_backward(*xs, weight, *matrices)
 
 
-def _backward(ctx, grad):  # type: ignore[no-untyped-def]
-    x, weight, *matrices = ctx.saved_tensors
-    grad_x, grad_weight = torch.ops.scalegroup.separable_backward(grad, x, weight, matrices, ctx.products, ctx.terms)
-    return grad_x, grad_weight, [None] * len(matrices), None, None, None
+def _backward(ctx, grads):  # type: ignore[no-untyped-def]
+    xs, (weight, *matrices) = ctx.saved_tensors[: ctx.stacks], ctx.saved_tensors[ctx.stacks :]
+    given = list(xs), weight, matrices, ctx.products, ctx.terms
+    grad_xs, grad_weight = torch.ops.scalegroup.separable_backward(list(grads), *given)
+    return grad_xs, grad_weight, [None] * len(matrices), None, None, None
 
 
 _separable.register_autograd(_backward, setup_context=_setup_context)
 
 
 def contract(
-    x: Tensor, weight: Tensor, operators: Sequence[Sequence[AxisOperator]], contraction: Contraction
-) -> Tensor:
+    x: Sequence[Tensor], weight: Tensor, operators: Sequence[Sequence[AxisOperator]], contraction: Contraction
+) -> list[Tensor]:
     """`y[:, :, out] += (W[:, :, t] · A[op]) x[:, :, in]` over all terms, axis by axis."""
-    matrices = [axis.matrix().to(x.dtype) for axes in operators for axis in axes]
+    matrices = [axis.matrix().to(weight.dtype) for axes in operators for axis in axes]
     products = [i for product in contraction.products for i in product]
     terms = [i for term in contraction.terms for i in term]
-    y: Tensor = torch.ops.scalegroup.separable(x, weight, matrices, products, terms, contraction.num_out)
-    return y
+    outputs = list(contraction.outputs)
+    ys: list[Tensor] = torch.ops.scalegroup.separable(list(x), weight, matrices, products, terms, outputs)
+    return ys

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, Samples, each, grids
 
 
 class Dropout(EquivariantModule):
@@ -44,17 +44,24 @@ class Dropout(EquivariantModule):
             raise ScaleGroupError("p, a probability in [0, 1)", repr(p), "0 drops nothing")
         self.p = float(p)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
         x = self.check(x)
         if not self.training or self.p == 0:
             return x
-        parts = []
-        for part, (count, _) in zip(self.split(x, self.in_type), self.in_type.blocks, strict=True):
-            keep = torch.rand(part.shape[0], count, 1, device=x.device) >= self.p
-            fields = part.reshape(part.shape[0], count, prod(part.shape[1:]) // count)
-            parts.append((fields * (keep.to(x.dtype) / (1 - self.p))).view(part.shape))
-        return self.join(parts)
+        like = grids(x)[0]
+        keep = torch.rand(like.shape[0], self.in_type.num_fields, 1, device=like.device) >= self.p
+        factor = keep.to(like.dtype) / (1 - self.p)  # the same for all scales of a field
+        counts = [count for count, _ in self.in_type.blocks]
+
+        def drop(grid: Tensor) -> Tensor:
+            parts = []
+            for part, chosen in zip(self.split(grid, self.in_type), factor.split(counts, dim=1), strict=True):
+                fields = part.reshape(part.shape[0], chosen.shape[1], prod(part.shape[1:]) // chosen.shape[1])
+                parts.append((fields * chosen).view(part.shape))
+            return self.join(parts)
+
+        return each(drop, x)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         """The type and the probability."""

@@ -14,9 +14,8 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import Taps, first_position, interpolation_taps, output_size, sample_taps
-from scalegroup.nn.module import EquivariantModule, group_of
-from scalegroup.representations import Regular, Representation
-from scalegroup.symbolic import Basis
+from scalegroup.nn.module import EquivariantModule, group_of, has_scales, on_grids
+from scalegroup.symbolic import Basis, FreeBasis
 
 WIDEST = 10_000  # samples; wider kernels are a slip of a unit, and their taps would fill the memory
 PADDINGS = ("same", "valid")
@@ -44,16 +43,6 @@ def per_axis(value: int | Sequence[int], dim: int, name: str) -> tuple[int, ...]
     if len(values) != dim:
         raise ScaleGroupError(expected, repr(value), hint)
     return tuple(as_integer(v, expected, hint, minimum=1) for v in values)
-
-
-def has_scales(field: FieldType) -> bool:
-    """Whether some block of the type is regular on the window of scales."""
-    return any(isinstance(r, Regular) for _, r in field.blocks)
-
-
-def on_scales(representation: Representation) -> bool:
-    """Whether a field of this representation holds a copy for each scale of the window."""
-    return isinstance(representation, Regular) or representation.num_scales > 1
 
 
 class GridModule(EquivariantModule):
@@ -103,9 +92,16 @@ class GridModule(EquivariantModule):
         self.stride = per_axis(stride, dim, "stride")
         self.padding = choice(padding, PADDINGS, "padding")
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
+        self.on_grids = on_grids(in_type) or on_grids(out_type)
+        if isinstance(basis, FreeBasis) and not self.on_grids:
+            hint = "make the group with sampling='haar', or choose a basis of functions"
+            raise ScaleGroupError("free-form kernels where each scale has its own grid", repr(group_of(in_type)), hint)
 
     def build(self) -> None:
-        """Make the taps of every scale, stride and phase."""
+        """Make the taps of every scale, stride and phase.
+
+        Where each scale has a grid of its own, one set of taps serves all of them.
+        """
         for name in self._constants:
             delattr(self, name)
         self._constants = {}
@@ -113,22 +109,27 @@ class GridModule(EquivariantModule):
         self.products = self.basis.products
         self.taps: list[tuple[Taps, ...]] = []  # per scale, per axis, at whole positions
         sides = [side for side in (self.in_type, self.out_type) if has_scales(side)] or [self.in_type]
-        self.scales = max((group_of(side).scales for side in sides), key=len)
+        self.window = max((group_of(side).scales for side in sides), key=len)
+        self.scales = (1.0,) if self.on_grids else self.window  # each in units of the grid it is sampled on
         widest = self.support * self.sigma * max(self.stride) * self.scales[-1]
         if widest > WIDEST:
             hint = "use a smaller support, sigma or stride, or fewer scales"
             raise ScaleGroupError(f"kernels of a half-width of at most {WIDEST} samples", f"{widest:.4g}", hint)
         for i, scale in enumerate(self.scales):
             self.keep_scale(i, scale)
-            whole = [sample_taps(self.basis, self.sigma * q * scale, self.support) for q in self.stride]
-            self.taps.append(tuple(whole))
+            self.taps.append(tuple(self.sample(q, scale) for q in self.stride))
 
     def keep_scale(self, index: int, scale: float) -> None:
         """Store the taps of one scale as constants."""
         for stride in sorted(set(self.stride)):
             for half in (0, 1)[: min(stride, 2)]:  # a strided grid can lie between the voxels
-                taps = sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
-                self.keep_taps(f"taps_{index}_{stride}_{half}", taps)
+                self.keep_taps(f"taps_{index}_{stride}_{half}", self.sample(stride, scale, half))
+
+    def sample(self, stride: int, scale: float, half: int = 0) -> Taps:
+        """The taps of one scale for a stride, at whole positions or half a sample beside them."""
+        if isinstance(self.basis, FreeBasis):
+            return sample_taps(self.basis, 1.0, method="sampled", radius=self.basis.kernel_size // 2)
+        return sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
 
     def keep_taps(self, name: str, taps: Taps) -> None:
         """Store taps as a constant."""
@@ -136,9 +137,14 @@ class GridModule(EquivariantModule):
         self._starts[name] = taps.first
 
     def active_scales(self) -> range:
-        """Indices of `scales` in use now."""
-        start, dropped = self._run
+        """Indices of `scales` in use now, on one grid."""
+        start, dropped = (0, 0) if self.on_grids else self._run
         return range(start, start + len(self.scales) - dropped)
+
+    def scales_in_use(self) -> list[float]:
+        """The scales of the window that are in use now."""
+        start, dropped = self._run
+        return list(self.window[start : start + len(self.window) - dropped])
 
     def coarse_size(self, fine: Sequence[int]) -> tuple[int, ...]:
         """Size of the coarse grid over a fine one."""
@@ -161,13 +167,16 @@ class GridModule(EquivariantModule):
         name = f"taps_{scale}_{self.stride[axis]}_{half}"
         return getattr(self, name), self._starts[name]
 
-    def axes(self, fine: Sequence[int], coarse: Sequence[int]) -> list[list[AxisOperator]]:
-        """For each active scale the operators along all axes."""
-        return [self.axes_at(scale, fine, coarse) for scale in self.active_scales()]
+    def axes(self, fine: Sequence[Sequence[int]], coarse: Sequence[Sequence[int]]) -> list[list[AxisOperator]]:
+        """For each active scale, on each grid of these sizes, the operators along all axes."""
+        return [self.axes_at(s, n, m) for n, m in zip(fine, coarse, strict=True) for s in self.active_scales()]
 
     def axes_at(self, scale: int, fine: Sequence[int], coarse: Sequence[int]) -> list[AxisOperator]:
         """For the scale of this index the operators along all axes."""
         phases = self.phases(fine, coarse)
+        if any(phases) and isinstance(self.basis, FreeBasis):
+            hint = "HaarLift(divisor=...) with the product of all strides makes such sizes"
+            raise ScaleGroupError("sizes that are 1 modulo twice the stride, for free-form kernels", tuple(fine), hint)
         axes = []
         for axis, (n_in, n_out, stride) in enumerate(zip(fine, coarse, self.stride, strict=True)):
             taps, first = self.taps_of(scale, axis, phases[axis])
@@ -179,8 +188,10 @@ class GridModule(EquivariantModule):
         """Size of the fine grid over a coarse one: as asked, or the largest that a stride of 'same' allows."""
         if output_size is None:
             widest = self.taps[self.active_scales()[-1]]
-            if self.padding == "same":
-                return tuple(n * q for n, q in zip(coarse, self.stride, strict=True))
+            if self.padding == "same":  # where each scale has its grid, sizes stay odd
+                return tuple(
+                    q * (n - 1) + 1 if self.on_grids else q * n for n, q in zip(coarse, self.stride, strict=True)
+                )
             return tuple(q * (n - 1) + 1 - 2 * t.first for n, q, t in zip(coarse, self.stride, widest, strict=True))
         sizes = per_axis(output_size, len(coarse), "output_size")
         if self.coarse_size(sizes) != tuple(coarse):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from typing import NamedTuple
 
 from torch import Tensor
@@ -125,3 +126,26 @@ def haar_grids(
 def to_voxels(x: Tensor, grid: Grid, space: Sequence[int], padding_mode: str = "replicate") -> Tensor:
     """A field on one of these grids, interpolated on the voxels: `(…, *grid.sizes)` to `(…, *space)`."""
     return resample(x, space, [1 / ratio for ratio in grid.ratios], padding_mode)
+
+
+def all_on_voxels(
+    parts: Sequence[Tensor],
+    scales: Sequence[float],
+    space: Sequence[int] | None = None,
+    unit: float | Sequence[float] | None = None,
+    padding_mode: str = "replicate",
+) -> list[Tensor]:
+    """The fields of all scales on the voxels; by default there are as many as the grid nearest to scale 1 covers."""
+    dim = parts[0].ndim - 2
+    units = as_unit(unit, dim)
+    nearest = min(range(len(scales)), key=lambda i: abs(log(scales[i])))
+    if space is None:
+        covered = [n * scales[nearest] * u for n, u in zip(parts[nearest].shape[2:], units, strict=True)]
+        space = [max(1, round(n)) for n in covered]
+    periodic = padding_mode == "circular"
+    grids = []
+    for part, scale in zip(parts, scales, strict=True):
+        sizes = tuple(part.shape[2:])
+        tiled = tuple(n / size for n, size in zip(space, sizes, strict=True))
+        grids.append(Grid(sizes, tiled if periodic else tuple(scale * u for u in units)))
+    return [to_voxels(part, grid, space, padding_mode) for part, grid in zip(parts, grids, strict=True)]

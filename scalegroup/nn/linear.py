@@ -7,7 +7,7 @@ from torch import Tensor
 
 from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, Samples, each
 from scalegroup.representations import Representation
 
 
@@ -57,9 +57,12 @@ class Linear(EquivariantModule):
         if self.bias is not None:
             torch.nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`."""
-        parts = self.split(self.check(x), self.in_type)
+        return each(self._on_grid, self.check(x))  # type: ignore[no-any-return]
+
+    def _on_grid(self, x: Tensor) -> Tensor:
+        parts = self.split(x, self.in_type)
         results = []
         for (_, rep), weight in zip(self.out_type.blocks, self.weights, strict=True):
             sources = [

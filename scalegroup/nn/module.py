@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,48 @@ from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.representations import Regular, Representation, Scalar
+
+Samples = Tensor | tuple[Tensor, ...]
+"""A sampled field: `(batch, channels, *space)`, or one such tensor for each scale if the group is sampled by Haar's
+measure."""
+
+
+def each(function: Callable[..., Tensor], *fields: Any) -> Any:
+    """`function` of one or several fields of the same kind, grid by grid.
+
+    For fields on one grid it is `function(*fields)`; for tuples, one tensor for each scale, a tuple of the results.
+    So the same layer works for both: write `each(torch.add, x, y)` for `x + y`, which would join two tuples.
+
+    Example:
+        >>> import torch
+        >>> each(torch.relu, torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+        >>> each(torch.add, (torch.ones(1), torch.zeros(2)), (torch.ones(1), torch.ones(2)))
+        (tensor([2.]), tensor([1., 1.]))
+    """
+    if isinstance(fields[0], Tensor):
+        return function(*fields)
+    return tuple(function(*parts) for parts in zip(*fields, strict=True))
+
+
+def grids(x: Samples) -> list[Tensor]:
+    """The tensors of a field, one for each grid."""
+    return [x] if isinstance(x, Tensor) else list(x)
+
+
+def on_scales(representation: Representation) -> bool:
+    """Whether a field of this representation holds a copy for each scale of the window."""
+    return isinstance(representation, Regular) or representation.num_scales > 1
+
+
+def has_scales(field: FieldType) -> bool:
+    """Whether some block of the type is regular on the window of scales."""
+    return any(isinstance(r, Regular) for _, r in field.blocks)
+
+
+def on_grids(field: FieldType) -> bool:
+    """Whether a field of this type is a tuple of tensors, one for each scale on a grid of its own."""
+    return group_of(field).sampling == "haar" and any(on_scales(rep) for _, rep in field.blocks)
 
 
 def group_of(field: FieldType) -> ScaleTranslationGroup:
@@ -30,13 +72,17 @@ def check_types(layer: torch.nn.Module, **fields: object) -> None:
         if not isinstance(field.group, ScaleTranslationGroup):
             hint = "grids need translations and scales"
             raise FieldTypeError("fields of a ScaleTranslationGroup", repr(field.group), hint)
+        if on_grids(field) and not all(on_scales(rep) for _, rep in field.blocks):
+            hint = "they live on different grids; use layers of their own for the two parts, or sampling='uniform'"
+            raise FieldTypeError(f"fields with scales only, or without, as {name} sampled as 'haar'", str(field), hint)
 
 
 class EquivariantModule(torch.nn.Module):
     """A module `f` with `f(ρ_in(g) x) = ρ_out(g) f(x)` for the group of its types.
 
     Subclasses call `super().__init__(in_type, out_type)` and define `forward` on plain tensors of shape
-    `(batch, type.size, *space)`. Weights must not depend on the window of scales; what does depend on it is
+    `(batch, type.size, *space)`; for groups with `sampling="haar"`, on tuples with a tensor for each scale, see
+    `nn.each`. Weights must not depend on the window of scales; what does depend on it is
     made in `build`, which is called again when the window changes (`with_window`).
 
     Args:
@@ -66,8 +112,8 @@ class EquivariantModule(torch.nn.Module):
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__()
         check_types(self, in_type=in_type, out_type=out_type)
-        if group_of(in_type).window(1, 0) != group_of(out_type).window(1, 0):
-            hint = "use types of one group; only the window of scales may differ"
+        if group_of(in_type).window(1, 0, "uniform") != group_of(out_type).window(1, 0, "uniform"):
+            hint = "use types of one group; only the window of scales and their sampling may differ"
             raise FieldTypeError(f"out_type with the group {in_type.group!r}", repr(out_type.group), hint)
         self.in_type = in_type
         self.out_type = out_type
@@ -104,9 +150,14 @@ class EquivariantModule(torch.nn.Module):
             return range(1)
         return range(start, start + representation.num_scales - dropped)
 
+    def scales_on_grid(self, representation: Representation) -> int:
+        """How many scales of a field of this representation one tensor holds now."""
+        haar = group_of(self.in_type).sampling == "haar"
+        return 1 if haar and on_scales(representation) else len(self.scales_of(representation))
+
     def size_of(self, field: FieldType) -> int:
         """Channels that a tensor of this type has now."""
-        return sum(m * self.components_of(r) * len(self.scales_of(r)) for m, r in field.blocks)
+        return sum(m * self.components_of(r) * self.scales_on_grid(r) for m, r in field.blocks)
 
     @staticmethod
     def components_of(representation: Representation) -> int:
@@ -114,11 +165,14 @@ class EquivariantModule(torch.nn.Module):
         return representation.size // representation.num_scales
 
     def split(self, x: Tensor, field: FieldType) -> list[Tensor]:
-        """One tensor `(batch, multiplicity * components, scales, *space)` per block of the type."""
-        sizes = [m * self.components_of(r) * len(self.scales_of(r)) for m, r in field.blocks]
+        """One tensor `(batch, multiplicity * components, scales, *space)` per block of the type.
+
+        Of a field with a grid for each scale, `x` is the tensor of one of them, and there is one scale.
+        """
+        sizes = [m * self.components_of(r) * self.scales_on_grid(r) for m, r in field.blocks]
         parts = x.split(sizes, dim=1)
         return [
-            part.reshape(part.shape[0], m * self.components_of(r), len(self.scales_of(r)), *part.shape[2:])
+            part.reshape(part.shape[0], m * self.components_of(r), self.scales_on_grid(r), *part.shape[2:])
             for part, (m, r) in zip(parts, field.blocks, strict=True)
         ]
 
@@ -128,8 +182,19 @@ class EquivariantModule(torch.nn.Module):
         flat = [part.flatten(1, 2) for part in parts]
         return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
 
-    def check(self, x: Tensor) -> Tensor:
+    def check(self, x: Any) -> Any:
         """Return `x`, or raise if it is not a field of `in_type`."""
+        name = type(self).__name__
+        if not on_grids(self.in_type):
+            return self._checked_grid(x)
+        count = max(len(self.scales_of(rep)) for _, rep in self.in_type.blocks)
+        if not isinstance(x, tuple | list) or len(x) != count:
+            hint = "nn.HaarLift makes it from a volume, nn.ToHaar from a field with all scales on one grid"
+            received = type(x).__name__ if not isinstance(x, tuple | list) else f"{len(x)}"
+            raise ScaleGroupError(f"{name} input as a tuple of {count} tensors, one for each scale", received, hint)
+        return tuple(self._checked_grid(grid) for grid in x)
+
+    def _checked_grid(self, x: Any) -> Tensor:
         name, dim = type(self).__name__, group_of(self.in_type).dim
         if not isinstance(x, Tensor):
             raise ScaleGroupError(

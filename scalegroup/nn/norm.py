@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, Samples, grids
 from scalegroup.representations import Regular, Scalar
 
 
@@ -31,21 +33,22 @@ class _Norm(EquivariantModule):
         self.register_parameter("weight", torch.nn.Parameter(torch.ones(fields)) if affine else None)
         self.register_parameter("bias", torch.nn.Parameter(torch.zeros(fields)) if affine else None)
 
-    def _fields(self, x: Tensor) -> list[tuple[Tensor, slice]]:
-        """Each block as `(batch, fields, points)`, points of all scales together, and its place among the fields."""
-        parts, start = [], 0
-        for part, (count, _) in zip(self.split(self.check(x), self.in_type), self.in_type.blocks, strict=True):
-            parts.append((part.flatten(2), slice(start, start + count)))
+    def _normalised(self, x: Samples, function: Callable[[Tensor, slice], Tensor]) -> Samples:
+        """`function` of each block as `(batch, fields, points)`, points of all scales together, and of its place."""
+        x = self.check(x)
+        split = [self.split(grid, self.in_type) for grid in grids(x)]
+        results: list[list[Tensor]] = [[] for _ in split]
+        start = 0
+        for b, (count, _) in enumerate(self.in_type.blocks):
+            parts = [grid[b] for grid in split]
+            points = [part.flatten(2) for part in parts]
+            y = function(torch.cat(points, dim=2) if len(points) > 1 else points[0], slice(start, start + count))
+            pieces = y.split([p.shape[2] for p in points], dim=2)
+            for result, part, piece in zip(results, parts, pieces, strict=True):
+                result.append(piece.reshape(part.shape))
             start += count
-        return parts
-
-    def _restore(self, parts: list[Tensor], x: Tensor) -> Tensor:
-        scales = [len(self.scales_of(rep)) for _, rep in self.in_type.blocks]
-        flat = [
-            part.reshape(part.shape[0], part.shape[1] * count, *x.shape[2:])
-            for part, count in zip(parts, scales, strict=True)
-        ]
-        return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
+        joined = [self.join(result) for result in results]
+        return joined[0] if isinstance(x, Tensor) else tuple(joined)
 
     def _scale(self, place: slice) -> tuple[Tensor | None, Tensor | None]:
         return (None, None) if self.bias is None else (self.weight[place], self.bias[place])
@@ -97,16 +100,16 @@ class BatchNorm(_Norm):
         self.register_buffer("running_var", torch.ones(field.num_fields))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
-        parts = self._fields(x)
+        x = self.check(x)
         if self.training:
             self.num_batches_tracked.add_(1)
-        results = []
-        for part, place in parts:
-            mean, var = self.running_mean[place], self.running_var[place]
-            results.append(F.batch_norm(part, mean, var, *self._scale(place), self.training, self.momentum, self.eps))
-        return self._restore(results, x)
+        return self._normalised(x, self._one_block)
+
+    def _one_block(self, x: Tensor, place: slice) -> Tensor:
+        mean, var = self.running_mean[place], self.running_var[place]
+        return F.batch_norm(x, mean, var, *self._scale(place), self.training, self.momentum, self.eps)
 
 
 class InstanceNorm(_Norm):
@@ -143,13 +146,13 @@ class InstanceNorm(_Norm):
         """No bound: the statistics depend on what has left the window."""
         return float("inf")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
-        results = []
-        for part, place in self._fields(x):
-            weight, bias = self._scale(place)
-            results.append(F.instance_norm(part, weight=weight, bias=bias, eps=self.eps))
-        return self._restore(results, x)
+        return self._normalised(x, self._one_block)
+
+    def _one_block(self, x: Tensor, place: slice) -> Tensor:
+        weight, bias = self._scale(place)
+        return F.instance_norm(x, weight=weight, bias=bias, eps=self.eps)
 
 
 class GroupNorm(_Norm):
@@ -192,10 +195,12 @@ class GroupNorm(_Norm):
         """No bound: the statistics depend on what has left the window."""
         return float("inf")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
-        part, place = self._fields(x)[0]
-        return self._restore([F.group_norm(part, self.num_groups, *self._scale(place), eps=self.eps)], x)
+        return self._normalised(x, self._one_block)
+
+    def _one_block(self, x: Tensor, place: slice) -> Tensor:
+        return F.group_norm(x, self.num_groups, *self._scale(place), eps=self.eps)
 
     def extra_repr(self) -> str:
         """The type, the groups, and what differs from the defaults."""

@@ -13,7 +13,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import interpolation_taps
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, keep_interpolation
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, Samples, each
 from scalegroup.representations import Regular, Scalar
 
 _MIXING = (torch.nn.Softmax, torch.nn.Softmax2d, torch.nn.Softmin, torch.nn.LogSoftmax, torch.nn.GLU)
@@ -84,9 +84,11 @@ class Pointwise(EquivariantModule):
         """At the sample points an activation is exact; on a finer grid, the errors of going there and back."""
         return 0.0 if self.oversample == 1 else 2 * interpolation_error(self.in_type.group.dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
-        x = self.check(x)
+        return each(self._on_grid, self.check(x))  # type: ignore[no-any-return]
+
+    def _on_grid(self, x: Tensor) -> Tensor:
         if self.oversample == 1:
             return self.activation(x)
         q = self.oversample

@@ -12,8 +12,8 @@ from scalegroup.engine import along_axes
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
-from scalegroup.nn.grid import GridModule, on_scales
-from scalegroup.nn.module import check_types, group_of
+from scalegroup.nn.grid import GridModule
+from scalegroup.nn.module import Samples, check_types, each, group_of, on_scales
 from scalegroup.symbolic import HermiteBasis
 
 
@@ -32,7 +32,8 @@ class ScaleBlurPool(GridModule):
         padding_mode: "zeros", "replicate", "reflect" or "circular". Default "replicate".
 
     Shape:
-        `(batch, field.size, *space)` to `(batch, field.size, *ceil(space / stride))`; grids are centred.
+        `(batch, field.size, *space)` to `(batch, field.size, *ceil(space / stride))`; grids are centred. Where each
+        scale has its own grid, the window is the same number of samples on all of them.
 
     Raises:
         ScaleGroupError: for bad arguments.
@@ -75,7 +76,12 @@ class ScaleBlurPool(GridModule):
 
     @property
     def declared_error(self) -> float:
-        """Truncation and aliasing on the band |w| ≤ π/2, for the two worst scales; inf with fields without scales."""
+        """Truncation and aliasing on the band |w| ≤ π/2, for the two worst scales; inf with fields without scales.
+
+        Zero where each scale has a grid of its own.
+        """
+        if self.on_grids:
+            return 0.0
         return declared_error(self.taps) if all(on_scales(rep) for _, rep in self.in_type.blocks) else float("inf")
 
     def _slices(self, x: Tensor) -> list[list[tuple[Tensor, int]]]:
@@ -85,9 +91,11 @@ class ScaleBlurPool(GridModule):
             for part, (_, rep) in zip(self.split(x, self.in_type), self.in_type.blocks, strict=True)
         ]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
-        x = self.check(x)
+        return each(self._on_grid, self.check(x))  # type: ignore[no-any-return]
+
+    def _on_grid(self, x: Tensor) -> Tensor:
         space = tuple(x.shape[2:])
         coarse = self.coarse_size(space)
         blocks = self._slices(x)
@@ -146,12 +154,10 @@ class ScaleMaxPool(ScaleBlurPool):
 
     @property
     def declared_error(self) -> float:
-        """No bound: what lies between two cubes depends on the field."""
-        return float("inf")
+        """No bound: what lies between two cubes depends on the field. Zero where each scale has its own grid."""
+        return 0.0 if self.on_grids else float("inf")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
-        x = self.check(x)
+    def _on_grid(self, x: Tensor) -> Tensor:
         max_pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
         parts = []
         for block in self._slices(x):
@@ -162,7 +168,7 @@ class ScaleMaxPool(ScaleBlurPool):
                 cubes = [max_pool(part, 2 * n + 1, stride=1, padding=n) for n in (smaller, smaller + 1)]
                 pooled.append(torch.lerp(cubes[0], cubes[1], half - smaller))
             parts.append(torch.stack(pooled, dim=2))
-        return super().forward(self.join(parts))
+        return super()._on_grid(self.join(parts))
 
     def extra_repr(self) -> str:
         """The type, the cube and the blur."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, keep_interpolation, per_axis
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, Samples, grids
 
 
 class Upsample(EquivariantModule):
@@ -53,9 +54,16 @@ class Upsample(EquivariantModule):
         """Error of the interpolation on the band, twice because two grids are compared, for each axis."""
         return interpolation_error(self.in_type.group.dim)
 
-    def forward(self, x: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """`(batch, field.size, *space)` to `(batch, field.size, *output_size)`."""
+    def forward(self, x: Samples, output_size: Sequence[Any] | None = None) -> Samples:
+        """`(batch, field.size, *space)` to `(batch, field.size, *output_size)`; a list of sizes for several grids."""
         x = self.check(x)
+        if isinstance(x, Tensor):
+            return self._on_grid(x, output_size)
+        odd = [[self.factor * (n - 1) + 1 for n in grid.shape[2:]] for grid in grids(x)]
+        sizes = odd if output_size is None else output_size
+        return tuple(self._on_grid(grid, size) for grid, size in zip(x, sizes, strict=True))
+
+    def _on_grid(self, x: Tensor, output_size: Sequence[int] | None) -> Tensor:
         space = tuple(x.shape[2:])
         sizes = (
             tuple(n * self.factor for n in space)

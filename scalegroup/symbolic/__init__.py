@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from scalegroup.symbolic.basis import Basis
+from scalegroup.symbolic.free import FreeBasis
 from scalegroup.symbolic.hermite import HermiteBasis, hermite_function
 from scalegroup.symbolic.proofs import Proof, prove_rotation_closure, prove_scale_law
 from scalegroup.symbolic.symbolic_basis import SymbolicBasis
 
 __all__ = [
     "Basis",
+    "FreeBasis",
     "HermiteBasis",
     "Proof",
     "SymbolicBasis",

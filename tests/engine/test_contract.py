@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -25,19 +25,24 @@ modes = st.sampled_from(sorted(TORCH_MODE))
 
 
 class Case(NamedTuple):
-    """The arguments of `contract`, in float64."""
+    """The arguments of `contract`, in float64; `x` is one stack, or a stack of one scale for each grid."""
 
-    x: Tensor
+    x: tuple[Tensor, ...]
     weight: Tensor
     operators: list[list[AxisOperator]]
     contraction: Contraction
 
-    def run(self, method: str, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
-        """The output, and the gradients of a fixed sum of it, in x and weight."""
-        x, weight = (t.to(dtype, copy=True).requires_grad_() for t in (self.x, self.weight))
-        y = contract(x, weight, self.operators, self.contraction, method)
-        loss = torch.linspace(-1, 1, y.numel(), dtype=dtype).reshape(y.shape)
-        return y.detach(), *torch.autograd.grad((y * loss.cos()).sum(), (x, weight))
+    def run(self, method: str, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+        """The output, and the gradients of a fixed sum of it, in x and weight, all made flat."""
+        *x, weight = (t.to(dtype, copy=True).requires_grad_() for t in (*self.x, self.weight))
+        y = flat(contract(x, weight, self.operators, self.contraction, method))
+        loss = torch.linspace(-1, 1, y.numel(), dtype=dtype)
+        *slopes, weight_slope = torch.autograd.grad((y * loss.cos()).sum(), (*x, weight))
+        return y.detach(), flat(slopes), weight_slope
+
+
+def flat(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([t.flatten() for t in tensors])
 
 
 @cache
@@ -56,14 +61,14 @@ def bases(dim: int) -> st.SearchStrategy[Basis]:
 def interactions(kind: str, scales: int, extent: int, scale_padding: str, transposed: bool) -> Contraction:
     """The terms of lifting, group convolution and projection, as the layers build them."""
     if kind == "lifting":
-        return Contraction((), tuple(Term(s, 0, s, 0) for s in range(scales)), scales)
+        return Contraction((), tuple(Term(s, 0, s, 0) for s in range(scales)), (scales,))
     if kind == "projection":
-        return Contraction((), tuple(Term(0, s, s, 0) for s in range(scales)), 1)
+        return Contraction((), tuple(Term(0, s, s, 0) for s in range(scales)), (1,))
     top = scales - 1 if scale_padding == "replicate" else 2 * scales
     pairs = [(s, min(s + t, top), t) for s in range(scales) for t in range(extent)]
     kept = [(s, other, t) for s, other, t in pairs if other < scales]
     terms = [Term(other, s, s, t) if transposed else Term(s, other, s, t) for s, other, t in kept]
-    return Contraction((), tuple(terms), scales)
+    return Contraction((), tuple(terms), (scales,))
 
 
 @st.composite
@@ -75,7 +80,7 @@ def cases(draw: st.DrawFn) -> Case:
     transposed = draw(st.booleans())
     kind = draw(st.sampled_from(("group", "lifting", "projection")))
     some = interactions(kind, scales, extent, draw(st.sampled_from(("zeros", "replicate"))), transposed)
-    contraction = Contraction(basis.products, some.terms, some.num_out)
+    contraction = Contraction(basis.products, some.terms, some.outputs)
     strides = draw(st.tuples(*[st.integers(1, 3)] * dim))
     mode, valid = draw(modes), draw(st.booleans())
     widths = [draw(st.sampled_from((0.5, 1.0))) * 2 ** (s / 2) for s in range(scales)]
@@ -99,7 +104,34 @@ def cases(draw: st.DrawFn) -> Case:
     sources = 1 + max(term.source for term in contraction.terms)
     x = torch.randn(batch, channels, sources, *(coarse if transposed else sizes), generator=rng, dtype=torch.float64)
     weight = torch.randn(out, channels, extent, len(basis), generator=rng, dtype=torch.float64)
-    return Case(x, weight, operators, contraction)
+    return Case((x,), weight, operators, contraction)
+
+
+@st.composite
+def cases_on_grids(draw: st.DrawFn) -> Case:
+    """Scales on grids of different sizes, the same taps on each; some scales are read by two."""
+    dim, scales, stride = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    basis, transposed, mode = draw(bases(dim)), draw(st.booleans()), draw(modes)
+    taps = sample_taps(basis, stride, 2.5)
+    operators, fine, coarse = [], [], []
+    for _ in range(scales):
+        sizes = [2 * stride * draw(st.integers(0, 2)) + 1 for _ in range(dim)]
+        outs = [output_size(n, stride) for n in sizes]
+        starts = [first_position(n, m, stride)[0] + taps.first for n, m in zip(sizes, outs, strict=True)]
+        axes = zip(starts, sizes, outs, strict=True)
+        values = torch.tensor(taps.values)
+        operators.append([AxisOperator(values, start, stride, n, m, mode, transposed) for start, n, m in axes])
+        fine.append(sizes)
+        coarse.append(outs)
+    terms = [Term(s, s, s, 0) for s in range(scales)]
+    outputs = (1,) * scales
+    spaces = coarse if transposed else fine
+    if scales > 1 and spaces[0] == spaces[1]:
+        terms.append(Term(0, 1, 0, 1))
+    rng = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    x = tuple(torch.randn(2, 2, 1, *space, generator=rng, dtype=torch.float64) for space in spaces)
+    weight = torch.randn(3, 2, 2, len(basis), generator=rng, dtype=torch.float64)
+    return Case(x, weight, operators, Contraction(basis.products, tuple(terms), outputs))
 
 
 def one_case(dim: int = 2, size: int = 9, stride: int = 2, channels: int = 2, order: int = 2) -> Case:
@@ -115,7 +147,7 @@ def one_case(dim: int = 2, size: int = 9, stride: int = 2, channels: int = 2, or
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(2, channels, 3, *[size] * dim, generator=rng, dtype=torch.float64)
     weight = torch.randn(3, channels, 2, len(basis), generator=rng, dtype=torch.float64)
-    return Case(x, weight, operators, Contraction(basis.products, some.terms, 3))
+    return Case((x,), weight, operators, Contraction(basis.products, some.terms, (3,)))
 
 
 def worst(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> float:
@@ -135,6 +167,25 @@ def test_separable_is_the_oracle(case: Case) -> None:
     assert worst(case.run("separable", torch.float32), exact) < 1e-5
 
 
+@given(cases_on_grids())
+def test_separable_is_the_oracle_with_a_grid_for_each_scale(case: Case) -> None:
+    exact = case.run("dense")
+    assert worst(case.run("separable"), exact) < 1e-10
+    assert worst(case.run("separable", torch.float32), exact) < 1e-5
+
+
+def test_grids_and_stacks_give_the_same() -> None:
+    """Three scales as one stack, or as stacks of one, are the same contraction."""
+    case = one_case()
+    apart = tuple(case.x[0].split(1, dim=2))
+    terms = case.contraction.terms
+    other = case._replace(x=apart, contraction=Contraction(case.contraction.products, terms, (1, 1, 1)))
+    for method in METHODS[1:]:
+        together = contract(case.x, case.weight, case.operators, case.contraction, method)[0]
+        separate = contract(other.x, other.weight, other.operators, other.contraction, method)
+        torch.testing.assert_close(torch.cat(separate, dim=2), together)
+
+
 @given(cases())
 def test_auto_is_one_of_them(case: Case) -> None:
     assert worst(case.run("auto"), case.run("dense")) < 1e-10
@@ -148,17 +199,17 @@ def test_the_comparison_sees_every_index_of_a_term(index: int) -> None:
     first = list(terms[0])
     first[index] = 1 - first[index] if index < 3 else 1
     terms[0] = Term(*first)
-    other = case._replace(contraction=Contraction(case.contraction.products, tuple(terms), 3))
+    other = case._replace(contraction=Contraction(case.contraction.products, tuple(terms), (3,)))
     assert worst(other.run("separable"), case.run("dense")) > 1e-2
 
 
 @pytest.mark.parametrize("method", ["dense", "separable"])
 def test_gradients(method: str) -> None:
     case = one_case(size=5, channels=1, order=1)
-    inputs = [t.clone().requires_grad_() for t in (case.x[:1], case.weight)]
+    inputs = [t.clone().requires_grad_() for t in (case.x[0][:1], case.weight)]
 
     def function(x: Tensor, weight: Tensor) -> Tensor:
-        return contract(x, weight, case.operators, case.contraction, method)
+        return contract([x], weight, case.operators, case.contraction, method)[0]
 
     assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
 
@@ -194,7 +245,7 @@ def test_the_price_of_separable_does_not_grow_with_the_kernel() -> None:
     def prices(sigma: float) -> tuple[int, int]:
         taps = torch.tensor(sample_taps(HermiteBasis(2), sigma).values)
         axes = [AxisOperator(taps, -(taps.shape[1] // 2), 1, 48, 48)] * 3
-        one = Contraction(HermiteBasis(2).products, (Term(0, 0, 0, 0),), 1)
+        one = Contraction(HermiteBasis(2).products, (Term(0, 0, 0, 0),), (1,))
         shape = (16, 16, 1, 10)
         return multiply_adds("dense", shape, [axes], one), multiply_adds("separable", shape, [axes], one)
 
@@ -207,7 +258,7 @@ def test_the_price_of_separable_does_not_grow_with_the_kernel() -> None:
 def test_every_output_scale_needs_a_term(method: str) -> None:
     case = one_case(dim=1)
     with pytest.raises(ScaleGroupError, match=r"a term for each of 3 output scales, received none for \[1\]"):
-        Contraction(case.contraction.products, (Term(0, 0, 0, 0), Term(2, 0, 0, 0)), 3)
+        Contraction(case.contraction.products, (Term(0, 0, 0, 0), Term(2, 0, 0, 0)), (3,))
 
 
 # Mixed precision, compiled and exported programs
@@ -218,7 +269,8 @@ def test_bfloat16_autocast_is_near(case: Case) -> None:
     exact = case.run("dense")[0]
     for method in METHODS[1:]:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            y = contract(case.x.float(), case.weight.float(), case.operators, case.contraction, method)
+            x = [stack.float() for stack in case.x]
+            y = flat(contract(x, case.weight.float(), case.operators, case.contraction, method))
         assert y.dtype == torch.bfloat16
         assert float((y.double() - exact).norm() / exact.norm().clamp(min=1e-6)) < 2e-2
 
@@ -229,8 +281,9 @@ def test_the_operator_is_a_good_citizen_of_torch(dim: int) -> None:
     matrices = [axis.matrix() for axes in case.operators for axis in axes]
     products = [i for product in case.contraction.products for i in product]
     terms = [i for term in case.contraction.terms for i in term]
-    x, weight = case.x.requires_grad_(), case.weight.requires_grad_()
-    torch.library.opcheck(torch.ops.scalegroup.separable.default, (x, weight, matrices, products, terms, 3))
+    x, weight = [stack.requires_grad_() for stack in case.x], case.weight.requires_grad_()
+    outputs = list(case.contraction.outputs)
+    torch.library.opcheck(torch.ops.scalegroup.separable.default, (x, weight, matrices, products, terms, outputs))
 
 
 # Axes

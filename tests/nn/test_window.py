@@ -207,7 +207,7 @@ def test_frozen_networks_use_torch_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     def engine(*_: object) -> None:
         raise RuntimeError("the engine was called")
 
-    monkeypatch.setattr("scalegroup.nn.conv.contract", engine)
+    monkeypatch.setattr("scalegroup.nn.convolution.contract", engine)
     frozen(image())
     with pytest.raises(RuntimeError, match="the engine was called"):
         net(image())

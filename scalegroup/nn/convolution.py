@@ -1,0 +1,350 @@
+"""What the group convolution and its adjoint share: weights, terms over the scales, execution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, dense, resample
+from scalegroup.engine.dense import kernel
+from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.groups.checks import as_integer
+from scalegroup.kernels import declared_error
+from scalegroup.nn.grid import GridModule, choice, interpolation_error
+from scalegroup.nn.haar import all_on_voxels, haar_grids
+from scalegroup.nn.initialisation import weight_std
+from scalegroup.nn.module import Samples, check_types, grids, group_of, has_scales, on_grids
+from scalegroup.representations import Character, Regular, Scalar
+from scalegroup.symbolic import Basis, FreeBasis, HermiteBasis
+
+SCALE_PADDINGS = ("zeros", "replicate", "valid")
+
+
+class Convolution(GridModule):
+    """Base of `GroupConv`, which documents the arguments, and of `GroupConvTranspose`."""
+
+    constraint: Tensor
+
+    def __init__(
+        self,
+        in_type: FieldType,
+        out_type: FieldType,
+        order: int | Sequence[int] = 2,
+        *,
+        sigma: float = 1.0,
+        support: float = 4.5,
+        stride: int | Sequence[int] = 1,
+        scale_extent: int = 1,
+        scale_padding: str = "zeros",
+        padding: str = "same",
+        padding_mode: str = "zeros",
+        bias: bool = True,
+        admissible: bool = False,
+        basis: Basis | str | None = None,
+        kernel_size: int = 3,
+        divisor: int | None = None,
+        method: str = "auto",
+    ) -> None:
+        check_types(self, in_type=in_type, out_type=out_type)
+        hint = "1 means no interaction between scales"
+        scale_extent = as_integer(scale_extent, "scale_extent, an integer >= 1", hint, minimum=1)
+        choice(scale_padding, SCALE_PADDINGS, "scale_padding")
+        _check_blocks(in_type)
+        _check_blocks(out_type)
+        out_type = _out_window(in_type, out_type, scale_extent, scale_padding, self.transposed)
+        dim = group_of(in_type).dim
+        if basis is None:
+            basis = HermiteBasis(tuple(order) if isinstance(order, list) else order, dim)  # type: ignore[arg-type]
+        elif isinstance(basis, str):
+            choice(basis, ("free",), "basis")
+            basis = FreeBasis(kernel_size, dim)
+        super().__init__(
+            in_type,
+            out_type,
+            basis,
+            sigma=sigma,
+            support=support,
+            stride=stride,
+            padding=padding,
+            padding_mode=padding_mode,
+        )
+        if self.on_grids and self.transposed and scale_padding == "valid" and scale_extent > 1:
+            hint = "the grid of a new scale is not known; use 'zeros' or 'replicate'"
+            raise ScaleGroupError("scale_padding out of ('zeros', 'replicate')", repr(scale_padding), hint)
+        self.scale_extent = scale_extent
+        self.scale_padding = scale_padding
+        self.admissible = bool(admissible)
+        self.method = choice(method, METHODS, "method")
+        hint = "it is the product of all strides, this layer's included"
+        least = max(self.stride)
+        self.divisor = as_integer(least if divisor is None else divisor, f"divisor, an integer >= {least}", hint, least)
+        self.paths = _paths(in_type, out_type)
+        self.build()
+        functions = self.constraint.shape[1]
+        self.add_weights(
+            [(out_type.blocks[j][0], in_type.blocks[i][0], self._extent(i, j), functions) for i, j in self.paths]
+        )
+        self.add_bias(bias)
+        self.reset_parameters()
+
+    def _extent(self, i: int, j: int) -> int:
+        both = isinstance(self.in_type.blocks[i][1], Regular) and isinstance(self.out_type.blocks[j][1], Regular)
+        return self.scale_extent if both else 1
+
+    def reset_parameters(self) -> None:
+        """New random weights that keep the variance of constants and of noise; biases are zero."""
+        constraint = self.constraint.cpu().numpy()
+        for (i, j), weight in zip(self.paths, self.weights, strict=True):
+            white = not isinstance(self.in_type.blocks[i][1], Regular)
+            variance = (constraint**2).T @ weight_std(self.basis, self.sigma, white) ** 2
+            siblings = [k for k, target in self.paths if target == j]
+            fan_in = sum(self.in_type.blocks[k][0] * self._extent(k, j) for k in siblings)
+            gain = prod(self.stride) if self.transposed else 1  # a fine sample has 1/gain coarse neighbours
+            with torch.no_grad():
+                weight.normal_().mul_(torch.from_numpy(np.sqrt(variance / fan_in) * gain).to(weight))
+        if self.bias is not None:
+            torch.nn.init.zeros_(self.bias)
+
+    def build(self) -> None:
+        """Make the taps of all scales, and the constraint on the weights."""
+        super().build()
+        functions = len(self.basis)
+        constraint = self.basis.zero_mean_constraint() if self.admissible else np.eye(functions)
+        self.register_constant("constraint", constraint)
+        if self.frozen:
+            self.freeze()
+
+    @property
+    def declared_error(self) -> float:
+        """Truncation and aliasing of the kernels on the band |w| ≤ π/2, for the two worst scales.
+
+        A sum over the scales of a truncated window has no bound (`nn.ScalePool` says why). Between fields that have a
+        grid for each scale it is zero, and for the lifting to them the error of resampling.
+        """
+        if any(not isinstance(self.out_type.blocks[j][1], Regular) for _, j in self.paths):
+            return float("inf")
+        if self.on_grids:
+            return 0.0 if on_grids(self.in_type) else interpolation_error(self.basis.dim)
+        return declared_error(self.taps, self.products)
+
+    def _convolve(self, x: Samples, output_size: Sequence[Any] | None = None) -> Samples:
+        x = self.check(x)
+        inputs = self._lifted(x)
+        sizes = [tuple(grid.shape[2:]) for grid in inputs]
+        if self.transposed:
+            asked = [None] * len(sizes) if output_size is None else output_size if self.on_grids else [output_size]
+            fine, coarse = [self.fine_size(n, m) for n, m in zip(sizes, asked, strict=True)], sizes
+        else:
+            fine, coarse = sizes, [self.coarse_size(n) for n in sizes]
+        operators = self.axes(fine, coarse)
+        parts = [self.split(grid, self.in_type) for grid in inputs]
+        results: list[list[Tensor]] = [[] for _ in self.out_type.blocks]
+        for p, (i, j) in enumerate(self.paths):
+            y = self._path(p, [part[i] for part in parts], operators)
+            results[j] = [a + b for a, b in zip(results[j], y, strict=True)] if results[j] else y
+        if self.on_grids and not on_grids(self.out_type):
+            results = [[self._mean_on_voxels(block, output_size)] for block in results]
+        joined = [self.join(self.apply_bias(list(blocks))) for blocks in zip(*results, strict=True)]
+        return tuple(joined) if on_grids(self.out_type) else joined[0]
+
+    def _lifted(self, x: Samples) -> list[Tensor]:
+        """The tensors to convolve: one for each scale if each has a grid of its own, else one."""
+        if not (self.on_grids and isinstance(x, Tensor)):
+            return grids(x)
+        places = haar_grids(self.scales_in_use(), x.shape[2:], divisor=self.divisor, padding_mode=self.padding_mode)
+        return [resample(x, sizes, ratios, self.padding_mode) for sizes, ratios in places]
+
+    def _mean_on_voxels(self, stacks: list[Tensor], space: Sequence[int] | None) -> Tensor:
+        flat = [stack.squeeze(2) for stack in stacks]
+        placed = all_on_voxels(flat, self.scales_in_use(), space, padding_mode=self.padding_mode)
+        return torch.stack(placed).mean(dim=0).unsqueeze(2)
+
+    def _path(self, p: int, x: list[Tensor], operators: list[list[AxisOperator]]) -> list[Tensor]:
+        i, j = self.paths[p]
+        factors = self._factors(i, j)
+        if self.on_grids:
+            return self._path_on_grids(p, x, operators, factors)
+        outputs = (len(self.scales_of(self.out_type.blocks[j][1])),)
+        return self._contract(p, x, operators, factors, Contraction(self.products, self._terms(i, j), outputs))
+
+    def _path_on_grids(
+        self, p: int, x: list[Tensor], operators: list[list[AxisOperator]], factors: list[float]
+    ) -> list[Tensor]:
+        """Each term works on its operator's grid; what it reads from or writes to another one is resampled."""
+        i, j = self.paths[p]
+        lifts, projects = (
+            not isinstance(rep, Regular) for rep in (self.in_type.blocks[i][1], self.out_type.blocks[j][1])
+        )
+        count = len(x) if projects else len(self.scales_of(self.out_type.blocks[j][1]))
+        sources, terms, elsewhere = list(x), [], []
+        for target, source, grid, tap in self._terms(i, j):
+            target, source = grid if projects else target, grid if lifts else source
+            if source != grid:
+                sources.append(self._moved(x[source], x[grid], grid - source))
+                source = len(sources) - 1
+            if target != grid:
+                elsewhere.append((target, grid))
+                target = count + len(elsewhere) - 1
+            terms.append(Term(target, source, grid, tap))
+        outputs = (1,) * (count + len(elsewhere))
+        y = self._contract(p, sources, operators, factors, Contraction(self.products, tuple(terms), outputs))
+        for part, (target, grid) in zip(y[count:], elsewhere, strict=True):
+            y[target] = y[target] + self._moved(part, y[target], target - grid)
+        return y[:count]
+
+    def _moved(self, x: Tensor, like: Tensor, steps: int) -> Tensor:
+        """A scale on the grid of another, so many steps coarser."""
+        sizes, space = like.shape[3:], x.shape[3:]
+        ratio = group_of(self.in_type).base ** steps
+        periodic = self.padding_mode == "circular"
+        ratios = [n / m if periodic else ratio for n, m in zip(space, sizes, strict=True)]
+        return resample(x, sizes, ratios, self.padding_mode)
+
+    def _contract(
+        self,
+        p: int,
+        x: list[Tensor],
+        operators: list[list[AxisOperator]],
+        factors: list[float],
+        contraction: Contraction,
+    ) -> list[Tensor]:
+        if self.frozen:
+            kernels = self._frozen_kernels(p, operators, factors)
+            return dense.contract(x, self.weights[p], operators, contraction, kernels)
+        operators = [
+            [replace(axes[0], taps=axes[0].taps * factor), *axes[1:]] if factor != 1 else axes
+            for axes, factor in zip(operators, factors, strict=True)
+        ]
+        return contract(x, self.coefficients(p), operators, contraction, self.method)
+
+    def coefficients(self, path: int = 0) -> Tensor:
+        """Coefficients `(out, in, scale_extent, F)` of the basis functions: the weights after their constraint."""
+        weight = self.weights[path]
+        return weight @ self.constraint.to(weight).t() if self.admissible else weight
+
+    def _terms(self, i: int, j: int) -> tuple[Term, ...]:
+        in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
+        num_in, num_out = len(self.scales_of(in_rep)), len(self.scales_of(out_rep))
+        if not isinstance(in_rep, Regular):
+            return tuple(Term(s, 0, s, 0) for s in range(num_out))
+        if not isinstance(out_rep, Regular):
+            return tuple(Term(0, s, s, 0) for s in range(num_in))
+        narrow, wide = (num_in, num_out) if self.transposed else (num_out, num_in)
+        terms = []
+        for s in range(narrow):
+            for t in range(self.scale_extent):
+                other = min(s + t, wide - 1) if self.scale_padding == "replicate" else s + t
+                if other < wide:
+                    terms.append(Term(other, s, s, t) if self.transposed else Term(s, other, s, t))
+        return tuple(terms)
+
+    def _factors(self, i: int, j: int) -> list[float]:
+        """For each scale in use: the power of the scale that characters ask for, and the mean over the scales."""
+        in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
+        scales = self.scales_in_use()
+        share = 1.0 if isinstance(out_rep, Regular) or self.on_grids else 1.0 / len(scales)
+        power = getattr(out_rep, "weight", 0.0) - getattr(in_rep, "weight", 0.0)
+        return [share * scale**power for scale in scales]
+
+    # Frozen: the same function with constant dense kernels and torch's own convolutions.
+
+    def freeze(self) -> None:
+        """Replace the contraction by constant kernels, one for each scale and phase; see `nn.freeze`."""
+        super().freeze()
+        for p, (i, j) in enumerate(self.paths):
+            coefficients = self.coefficients(p).detach()
+            for s, t, phases in product(range(len(self.scales)), range(self._extent(i, j)), self.all_phases()):
+                taps = [self.taps_of(s, axis, half)[0] for axis, half in enumerate(phases)]
+                value = kernel(coefficients[:, :, t], taps, self.products)
+                self.register_buffer(_kernel_name(p, s, t, phases), value, persistent=False)
+
+    def _frozen_kernels(
+        self, p: int, operators: list[list[AxisOperator]], factors: list[float]
+    ) -> dict[tuple[int, int], Tensor]:
+        kernels = {}
+        active = [0] * len(operators) if self.on_grids else self.active_scales()
+        for n, (s, axes, factor) in enumerate(zip(active, operators, factors, strict=True)):
+            phases = self.phases([axis.n_in for axis in axes], [axis.n_out for axis in axes])
+            for t in range(self._extent(*self.paths[p])):
+                constant = getattr(self, _kernel_name(p, s, t, phases))
+                kernels[n, t] = constant if factor == 1 else constant * factor
+        return kernels
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        if self.frozen:
+            self.freeze()
+
+    def extra_repr(self) -> str:
+        """Types, basis and width, then what differs from the defaults, in the order of the arguments."""
+        orders = getattr(self.basis, "order", None)
+        named = orders is not None and self.basis == HermiteBasis(orders, self.basis.dim)
+        parts = [super().extra_repr(), f"order={orders}" if named else f"basis={self.basis}", f"sigma={self.sigma:g}"]
+        defaults = {
+            "support": 4.5,
+            "stride": (1,) * self.basis.dim,
+            "scale_extent": 1,
+            "scale_padding": "zeros",
+            "padding": "same",
+            "padding_mode": "zeros",
+            "admissible": False,
+            "divisor": max(self.stride),
+            "method": "auto",
+            "frozen": False,
+        }
+        parts += self.unusual(**defaults)
+        return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
+
+
+def _kernel_name(path: int, scale: int, tap: int, phases: tuple[int, ...]) -> str:
+    return f"kernel_{path}_{scale}_{tap}_" + "".join(map(str, phases))
+
+
+def _check_blocks(field: FieldType) -> None:
+    """Only fields whose kernels need no constraint from rotations."""
+    for _, rep in field.blocks:
+        if not isinstance(rep, Regular | Scalar | Character):
+            hint = "kernels for other representations need a constraint that this layer does not solve"
+            raise FieldTypeError("regular, scalar and character fields", str(field), hint)
+        if group_of(field).rotations.order > 1:
+            hint = "make the group with rotations=None"
+            raise FieldTypeError("a group without rotations", str(field.group), hint)
+
+
+def _paths(in_type: FieldType, out_type: FieldType) -> list[tuple[int, int]]:
+    """Pairs of an input and an output block with a convolution between them: one of the two has scales."""
+    paths = [
+        (i, j)
+        for j, (_, out_rep) in enumerate(out_type.blocks)
+        for i, (_, in_rep) in enumerate(in_type.blocks)
+        if isinstance(in_rep, Regular) or isinstance(out_rep, Regular)
+    ]
+    if {j for _, j in paths} != set(range(len(out_type.blocks))):
+        hint = "lift to group.regular first, or use nn.Linear between scalars"
+        raise FieldTypeError("regular fields on one side at least", f"{in_type} -> {out_type}", hint)
+    return paths
+
+
+def _out_window(
+    in_type: FieldType, out_type: FieldType, extent: int, scale_padding: str, transposed: bool
+) -> FieldType:
+    """`out_type` on the window that the interaction of scales leaves: narrower (wider, transposed) if "valid"."""
+    if not (has_scales(in_type) and has_scales(out_type)):
+        return out_type if has_scales(out_type) else out_type.with_group(in_type.group)
+    group = group_of(in_type)
+    lost = extent - 1 if scale_padding == "valid" else 0
+    if lost >= group.num_scales and not transposed:
+        hint = "use fewer scale_extent or more num_scales"
+        raise FieldTypeError(f"more than {lost} scales for scale_padding='valid'", f"{group.num_scales}", hint)
+    window = group.window(num_scales=group.num_scales + (lost if transposed else -lost), first=group.first)
+    if out_type.group not in (window, group):
+        raise FieldTypeError(f"out_type on {window}", str(out_type.group), "use out_type.with_group(...)")
+    return out_type.with_group(window)
