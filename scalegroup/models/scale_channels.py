@@ -1,0 +1,188 @@
+"""Any network made scale-equivariant: its weights shared by grids whose spacing grows with the scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalegroup import nn
+from scalegroup.engine import resample
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.models.checks import as_count, as_train_scales
+from scalegroup.models.projection import Projection
+from scalegroup.models.runs import ScaleRuns, as_run_weights
+from scalegroup.models.scale_backbone import channels_of, check_backbone, check_output, divisor_of
+from scalegroup.models.shared_norm import GridsTogether, convert_shared_norm
+from scalegroup.nn.haar import Grid, to_voxels
+from scalegroup.nn.module import group_of
+
+
+class ScaleChannels(ScaleRuns):
+    """Makes any image-to-image or image-to-label network scale-equivariant: one network on grids of all scales.
+
+    `F(s) = backbone(lift_s x)`, where `lift_s` resamples the volume to a grid of spacing s without aliasing
+    (`nn.HaarLift`); the output is a projection of all F(s), brought back to the voxels. If the volume is dilated by
+    the base, every grid sees the array that its neighbour saw before. The weights are those of the backbone and do
+    not know the window: `sg.with_window(net, 7, first=-1)` has the same ones. S scales cost `Σ_s s^-dim` times the
+    backbone: 1.55 times from scale 1 on, 12 times from 1/2 on (`summary` tells).
+
+    Args:
+        backbone: a network `(batch, channels, *space)` to `(batch, classes, *space)` or `(batch, classes)`. Its batch
+            norms become shared ones (`convert_shared_norm`), in place.
+        in_channels: channels of the input. Default: read off the backbone.
+        spatial_dims: number of spatial axes, 1 to 3. Default 3.
+        base: ratio of neighbouring scales. Default √2.
+        first: exponent of the finest scale; below 0 finer than the voxels. Default -2.
+        num_scales: number of scales. Default 6.
+        train_scales: number of neighbouring scales in a step of training, another run in each; None for all.
+            Default 3.
+        run_weights: how often each run is drawn: "uniform" (default), "cheap", or a number for each run, see
+            `ScaleRuns`.
+        projection: mode of `models.Projection`, or None for the tuple of all outputs, each on its own grid, finest
+            first. Default "mean".
+        divisor: product of the strides of the backbone, of which sizes must be multiples. Default: read off MONAI's
+            UNet and SegResNet, else 32; a smaller one is cheaper.
+        padding_mode: what lies outside the volume, as in `nn.HaarLift`. Default "replicate".
+        amp: dtype in which the backbone runs, such as `torch.bfloat16`; lifting and projection stay in float32.
+            Default None: as the surrounding autocast says.
+
+    Shape:
+        `(batch, in_channels, *space)` of any size to `(batch, classes, *space)` or `(batch, classes)`.
+
+    Raises:
+        ScaleGroupError: for bad arguments, and if the statistics of batch norms cannot be shared.
+
+    Source: the invariant measure `ds dx / s^(d+1)`, DESIGN.md section 6; shared weights over rescaled inputs in Xu et
+        al., "Scale-Invariant Convolutional Neural Networks", 2014.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> plain = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 1))
+        >>> net = sg.models.ScaleChannels(plain, spatial_dims=2, divisor=1)
+        >>> net(torch.randn(1, 1, 15, 16)).shape
+        torch.Size([1, 2, 15, 16])
+    """
+
+    def __init__(
+        self,
+        backbone: torch.nn.Module,
+        in_channels: int | None = None,
+        *,
+        spatial_dims: int = 3,
+        base: float = 2**0.5,
+        first: int = -2,
+        num_scales: int = 6,
+        train_scales: int | None = 3,
+        run_weights: str | Sequence[float] = "uniform",
+        projection: str | None = "mean",
+        divisor: int | None = None,
+        padding_mode: str = "replicate",
+        amp: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_backbone(backbone)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first, sampling="haar")
+        strides = divisor_of(backbone) if divisor is None else divisor
+        self.lift = nn.HaarLift(1 * group.scalar, strides, odd=False, padding_mode=padding_mode)
+        self.in_channels = channels_of(backbone) if in_channels is None else as_count(in_channels, "in_channels")
+        self.train_scales = as_train_scales(train_scales, group.num_scales)
+        self.run_weights = as_run_weights(run_weights)
+        self.backbone = convert_shared_norm(backbone)
+        self.projection = None if projection is None else Projection(projection)
+        self.amp = amp
+        self._together = GridsTogether()
+        if self._together.needed(backbone):
+            self._together.trace(backbone)  # fails now rather than in the first step
+
+    @property
+    def in_type(self) -> FieldType | None:
+        """The type of the input, of the present window; None if the channels are unknown."""
+        group = group_of(self.lift.in_type)
+        return None if self.in_channels is None else self.in_channels * group.scalar
+
+    def grids(self, space: Sequence[int], unit: float | Sequence[float] | None = None) -> list[Grid]:
+        """The grid of each scale in use over a volume of so many voxels, finest first."""
+        return self.lift.grids(space, unit)
+
+    def forward(self, x: Tensor, unit: float | Sequence[float] | None = None) -> Any:
+        """`(batch, in_channels, *space)` to `(batch, classes, *space)`, `(batch, classes)`, or a tuple of them.
+
+        `unit` is the spacing of the grid of scale 1 in voxels, a number or one per axis (default 1).
+        """
+        return self.on_run(self.lift, partial(self._on_window, unit=unit), self._checked(x))
+
+    def _on_window(self, x: Tensor, unit: float | Sequence[float] | None) -> Any:
+        grids = self.lift.grids(x.shape[2:], unit)
+        if self.projection is None:
+            return tuple(y for y, _ in self._outputs(x, grids))
+        scores = [self._on_voxels(y, grid, x) for y, grid in self._outputs(x, grids)]
+        with _exact(x):
+            result: Tensor = self.projection(torch.stack(scores, dim=2))
+        return result.to(x.dtype)
+
+    def _outputs(self, x: Tensor, grids: Sequence[Grid]) -> Iterator[tuple[Tensor, Grid]]:
+        """The backbone's output on each grid, one after another unless their norms need all of them."""
+        if self._together.needed(self.backbone):
+            lifted = [self._lifted(x, grid) for grid in grids]
+            with self._precision(x):
+                outputs = self._together(self.backbone, lifted)
+            for y, like, grid in zip(outputs, lifted, grids, strict=True):
+                yield check_output(y, like), grid
+            return
+        for grid in grids:
+            like = self._lifted(x, grid)
+            with self._precision(x):
+                y = self.backbone(like)
+            yield check_output(y, like), grid
+
+    def _lifted(self, x: Tensor, grid: Grid) -> Tensor:
+        with _exact(x):
+            return resample(_at_least_float32(x), *grid, self.lift.padding_mode).to(x.dtype)
+
+    def _on_voxels(self, y: Tensor, grid: Grid, x: Tensor) -> Tensor:
+        y = _at_least_float32(y)
+        if y.ndim == 2:
+            return y
+        with _exact(x):
+            return to_voxels(y, grid, x.shape[2:], self.lift.padding_mode)
+
+    def _precision(self, x: Tensor) -> AbstractContextManager[Any]:
+        return nullcontext() if self.amp is None else torch.autocast(x.device.type, dtype=self.amp)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        dim = group_of(self.lift.in_type).dim
+        if not isinstance(x, Tensor):
+            raise ScaleGroupError("a torch.Tensor", type(x).__name__, "convert it with torch.as_tensor")
+        if x.ndim != dim + 2 or 0 in x.shape:
+            hint = f"spatial_dims is {dim}; add or remove axes"
+            raise ScaleGroupError(f"a volume of {dim + 2} axes (batch, channels, *space)", tuple(x.shape), hint)
+        if self.in_channels is not None and x.shape[1] != self.in_channels:
+            hint = "give in_channels if the number that was read off the backbone is wrong"
+            raise ScaleGroupError(f"a volume of {self.in_channels} channels", tuple(x.shape), hint)
+        if not x.is_floating_point():
+            raise ScaleGroupError("a volume of a floating-point dtype", x.dtype, "convert it with x.float()")
+        return x
+
+    def extra_repr(self) -> str:
+        """Window and training."""
+        group = group_of(self.lift.in_type)
+        return f"scales {group.scales[0]:.3g} … {group.scales[-1]:.3g}, train_scales={self.train_scales}"
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _exact(x: Tensor) -> AbstractContextManager[Any]:
+    """No autocast inside: resampling in bfloat16 would be worse than the lifting's error."""
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
