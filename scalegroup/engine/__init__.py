@@ -4,7 +4,7 @@ from scalegroup.engine import dense, separable
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.execute import METHODS, contract, multiply_adds
 from scalegroup.engine.operators import AxisOperator
-from scalegroup.engine.resample import along_axes, resample
+from scalegroup.engine.resample import along_axes, resample, smooth
 
 __all__ = [
     "METHODS",
@@ -17,4 +17,5 @@ __all__ = [
     "multiply_adds",
     "resample",
     "separable",
+    "smooth",
 ]

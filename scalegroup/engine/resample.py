@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalegroup.kernels import resampling_matrix
+from scalegroup.kernels import resampling_matrix, smoothing_matrix
 
 
 def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
@@ -19,8 +19,14 @@ def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _constant(n_in: int, n_out: int, ratio: float, padding_mode: str, device: torch.device) -> Tensor:
+def _resampling(n_in: int, n_out: int, ratio: float, padding_mode: str, device: torch.device) -> Tensor:
     matrix = resampling_matrix(n_in, n_out, ratio, padding_mode)
+    return torch.tensor(matrix, device=device)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _smoothing(n_in: int, n_out: int, ratio: float, sigma: float, padding_mode: str, device: torch.device) -> Tensor:
+    matrix = smoothing_matrix(n_in, n_out, ratio, sigma, padding_mode)
     return torch.tensor(matrix, device=device)
 
 
@@ -42,4 +48,34 @@ def resample(x: Tensor, sizes: Sequence[int], ratios: Sequence[float], padding_m
     """
     space = x.shape[x.ndim - len(sizes) :]
     axes = zip(space, sizes, ratios, strict=True)
-    return along_axes(x, [_constant(n, m, ratio, padding_mode, x.device) for n, m, ratio in axes])
+    return along_axes(x, [_resampling(n, m, ratio, padding_mode, x.device) for n, m, ratio in axes])
+
+
+def smooth(
+    x: Tensor,
+    sizes: Sequence[int],
+    ratios: Sequence[float],
+    sigma: float = 1.0,
+    padding_mode: str = "zeros",
+    adjoint: bool = False,
+) -> Tensor:
+    """`x` on centred grids of other spacings, seen through Gaussians as wide as these; or the adjoint of that.
+
+    Args:
+        x: any shape; the last `len(sizes)` axes are resampled.
+        sizes: samples of the output along each of them.
+        ratios: spacing of the grid that is smoothed to over that of the other one, along each of them.
+        sigma: standard deviation in samples of the grid that is smoothed to. Default 1.
+        padding_mode: zeros (default), replicate, reflect or circular.
+        adjoint: from the smoothed grid back, as the measures of both grids ask for. Default False.
+
+    Returns:
+        The shape of `x` with the last axes replaced by `sizes`; the dtype of `x`.
+    """
+    matrices = []
+    for n, m, ratio in zip(x.shape[x.ndim - len(sizes) :], sizes, ratios, strict=True):
+        if adjoint:
+            matrices.append(ratio * _smoothing(m, n, ratio, sigma, padding_mode, x.device).t())
+        else:
+            matrices.append(_smoothing(n, m, ratio, sigma, padding_mode, x.device))
+    return along_axes(x, matrices)

@@ -12,7 +12,7 @@ from scalegroup.kernels.grid import (
     taps_matrix,
 )
 from scalegroup.kernels.haar import haar_grid
-from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps, resampling_matrix
+from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps, resampling_matrix, smoothing_matrix
 from scalegroup.kernels.taps import Taps, sample_taps
 
 __all__ = [
@@ -29,5 +29,6 @@ __all__ = [
     "product_error",
     "resampling_matrix",
     "sample_taps",
+    "smoothing_matrix",
     "taps_matrix",
 ]

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.kernels.grid import OUTSIDE, PaddingMode, fold_index, taps_matrix
+from scalegroup.kernels.grid import OUTSIDE, PaddingMode, fold_index, operator_matrix, taps_matrix
 from scalegroup.kernels.taps import Taps, quadrature, tap_count, waves
+from scalegroup.symbolic import HermiteBasis
 from scalegroup.symbolic.basis import Array
 
 _HALFWIDTH = 8  # coarse samples
@@ -181,3 +182,36 @@ def resampling_matrix(n_in: int, n_out: int, ratio: float, padding_mode: Padding
     np.add.at(matrix, (rows[inside], sources[inside]), values[inside])
     matrix.flags.writeable = False  # the cache hands it out to everybody
     return matrix
+
+
+@lru_cache(maxsize=256)
+def smoothing_matrix(
+    n_in: int, n_out: int, ratio: float, sigma: float = 1.0, padding_mode: PaddingMode = "zeros"
+) -> Array:
+    """The Hermite function of order 0, of unit mass, between centred grids: a Gaussian as wide as the output's spacing.
+
+    `y(p) = ∫ x(p + u) g(u / w) / w du` with `w = sigma * ratio` input samples, at the positions of
+    `resampling_matrix`. Times `ratio`, the transpose is the adjoint for the measures of both grids.
+
+    Args:
+        n_in: number of input samples.
+        n_out: number of output samples.
+        ratio: output spacing over input spacing.
+        sigma: standard deviation in output samples; from .8 on, the adjoint keeps constants to 1e-5. Default 1.
+        padding_mode: what lies beyond the border, see `fold_index`. Default "zeros".
+
+    Returns:
+        Shape `(n_out, n_in)`, read-only.
+
+    Example:
+        >>> matrix = smoothing_matrix(64, 33, 2.0)
+        >>> rows, columns = matrix.sum(axis=1)[8:-8], 2 * matrix.sum(axis=0)[16:-16]
+        >>> bool(abs(rows - 1).max() < 1e-5), bool(abs(columns - 1).max() < 1e-5)
+        (True, True)
+    """
+    basis = HermiteBasis(0, 1)
+    positions = (n_in - 1) / 2 + ratio * (np.arange(n_out) - (n_out - 1) / 2)
+    matrix = operator_matrix(basis, sigma * ratio, np.arange(n_in), positions, padding_mode=padding_mode)
+    matrix = matrix[0] / basis.means[0]
+    matrix.flags.writeable = False
+    return np.asarray(matrix)

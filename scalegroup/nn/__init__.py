@@ -3,9 +3,9 @@
 from scalegroup.nn.conv import GroupConv, GroupConvTranspose
 from scalegroup.nn.dropout import Dropout
 from scalegroup.nn.freeze import freeze
-from scalegroup.nn.haar import HaarLift
+from scalegroup.nn.haar import HaarLift, ToHaar, ToUniform
 from scalegroup.nn.linear import Linear
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, each
 from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.pool import ScaleBlurPool, ScaleMaxPool
@@ -29,7 +29,10 @@ __all__ = [
     "ScaleMaxPool",
     "ScalePool",
     "Sequential",
+    "ToHaar",
+    "ToUniform",
     "Upsample",
+    "each",
     "freeze",
     "run_of_scales",
     "with_window",

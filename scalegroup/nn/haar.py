@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from math import log
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from scalegroup.engine import resample
+from scalegroup.engine import resample, smooth
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
-from scalegroup.kernels import haar_grid
-from scalegroup.nn.grid import PADDING_MODES, choice, positive
+from scalegroup.kernels import declared_error, haar_grid, sample_taps
+from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, per_axis, positive
 from scalegroup.nn.module import EquivariantModule, check_types, group_of
-from scalegroup.representations import Scalar
+from scalegroup.representations import Regular, Scalar
+from scalegroup.symbolic import HermiteBasis
 
 
 class Grid(NamedTuple):
@@ -79,10 +81,14 @@ class HaarLift(EquivariantModule):
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
 
     @property
-    def scales(self) -> tuple[float, ...]:
+    def scales(self) -> list[float]:
         """The scales in use now."""
-        (_, rep), *_ = self.out_type.blocks
-        return tuple(group_of(self.out_type).scales[i] for i in self.scales_of(rep))
+        return scales_in_use(self)
+
+    @property
+    def declared_error(self) -> float:
+        """Error of the resampling for content that the finest of the grids and the voxels hold."""
+        return interpolation_error(group_of(self.in_type).dim)
 
     def grids(self, space: Sequence[int], unit: float | Sequence[float] | None = None) -> list[Grid]:
         """The grid of each scale over a volume of so many voxels; `unit` as in `forward`."""
@@ -101,6 +107,125 @@ class HaarLift(EquivariantModule):
     def extra_repr(self) -> str:
         """Types and what differs from the defaults."""
         return ", ".join([super().extra_repr(), *self.unusual(divisor=1, odd=True, padding_mode="replicate")])
+
+
+class ToHaar(EquivariantModule):
+    """From a field with all scales on the grid of the voxels to one with a grid for each scale.
+
+    `y(s, x) = ∫ F(s, x + u) g_s(u) du` with a Gaussian of unit mass and width `sigma * s`, the Hermite function of
+    order 0, at the points x of spacing s. `ToUniform` is its adjoint.
+
+    Args:
+        field: the input, regular fields with `sampling="uniform"`.
+        sigma: width of the Gaussian at scale 1 in voxels: in samples of each scale's grid. Default 1.
+        divisor: product of the strides of all layers that follow, see `HaarLift`. Default 1.
+        padding_mode: what lies outside the volume: "zeros" (default), "replicate", "reflect" or "circular".
+
+    Shape:
+        `(batch, field.size, *space)` to a tuple of `(batch, num_fields, *space_s)`, finest first.
+
+    Raises:
+        FieldTypeError: for fields that are not regular, or sampled otherwise.
+
+    Source: the invariant measure of the group, DESIGN.md section 6.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, base=2, num_scales=2).regular
+        >>> [tuple(x.shape) for x in sg.nn.ToHaar(field)(torch.randn(1, 4, 9, 8))]
+        [(1, 2, 9, 9), (1, 2, 5, 5)]
+    """
+
+    def __init__(self, field: FieldType, sigma: float = 1.0, divisor: int = 1, padding_mode: str = "zeros") -> None:
+        _check_sampling(self, field, "uniform")
+        super().__init__(field, field.with_group(group_of(field).window(sampling="haar")))
+        self.sigma = positive(sigma, "sigma")
+        self.divisor = as_integer(divisor, "divisor, an integer >= 1", "it is the product of all strides", minimum=1)
+        self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
+
+    @property
+    def declared_error(self) -> float:
+        """Truncation and aliasing of the Gaussians on the band |w| ≤ π/2, for the two worst scales."""
+        basis = HermiteBasis(0, group_of(self.in_type).dim)
+        scales = group_of(self.in_type).scales
+        return declared_error([[sample_taps(basis, self.sigma * s)] * basis.dim for s in scales], basis.products)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """`(batch, field.size, *space)` to one `(batch, num_fields, *space_s)` for each scale."""
+        fields = torch.cat(self.split(self.check(x), self.in_type), dim=1)  # (batch, fields, scales, *space)
+        scales = scales_in_use(self)
+        places = haar_grids(scales, x.shape[2:], divisor=self.divisor, padding_mode=self.padding_mode)
+        parts = zip(fields.unbind(2), places, strict=True)
+        return tuple(smooth(part, *grid, self.sigma, self.padding_mode) for part, grid in parts)
+
+    def extra_repr(self) -> str:
+        """Types and what differs from the defaults."""
+        return ", ".join([super().extra_repr(), *self.unusual(sigma=1.0, divisor=1, padding_mode="zeros")])
+
+
+class ToUniform(EquivariantModule):
+    """From a field with a grid for each scale to one with all scales on the voxels: the adjoint of `ToHaar`.
+
+    `x(s, p) = Σ_q s^d g_s(q - p) y(s, q)` over the points q of the grid of scale s, so that
+    `Σ_s s^d <ToHaar(F), y>_s = Σ_s <F, ToUniform(y)>_s`.
+
+    Args:
+        field: the input, regular fields with `sampling="haar"`.
+        sigma, padding_mode: as in `ToHaar`.
+
+    Shape:
+        A tuple of `(batch, num_fields, *space_s)` to `(batch, field.size, *output_size)`; `output_size` is an
+        argument of `forward`, by default the voxels that the grid nearest to scale 1 covers.
+
+    Raises:
+        FieldTypeError: for fields that are not regular, or sampled otherwise.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=2, base=2, num_scales=2).regular
+        >>> there = sg.nn.ToHaar(field)
+        >>> back = sg.nn.ToUniform(there.out_type)
+        >>> back(there(torch.randn(1, 4, 9, 8)), output_size=(9, 8)).shape
+        torch.Size([1, 4, 9, 8])
+    """
+
+    def __init__(self, field: FieldType, sigma: float = 1.0, padding_mode: str = "zeros") -> None:
+        _check_sampling(self, field, "haar")
+        super().__init__(field, field.with_group(group_of(field).window(sampling="uniform")))
+        self.sigma = positive(sigma, "sigma")
+        self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
+
+    @property
+    def declared_error(self) -> float:
+        """As `ToHaar` declares it."""
+        return ToHaar(self.out_type, self.sigma).declared_error
+
+    def forward(self, x: tuple[Tensor, ...], output_size: Sequence[int] | None = None) -> Tensor:
+        """One `(batch, num_fields, *space_s)` for each scale to `(batch, field.size, *output_size)`."""
+        parts, scales = self.check(x), scales_in_use(self)
+        space, places = grids_over(parts, scales, output_size, None, self.padding_mode)
+        placed = [
+            smooth(part, space, grid.ratios, self.sigma, self.padding_mode, adjoint=True)
+            for part, grid in zip(parts, places, strict=True)
+        ]
+        return torch.stack(placed, dim=2).flatten(1, 2)  # fields slower, scales faster: whatever the blocks
+
+    def extra_repr(self) -> str:
+        """Types and what differs from the defaults."""
+        return ", ".join([super().extra_repr(), *self.unusual(sigma=1.0, padding_mode="zeros")])
+
+
+def _check_sampling(layer: EquivariantModule, field: FieldType, sampling: str) -> None:
+    check_types(layer, field=field)
+    if group_of(field).sampling != sampling or not all(isinstance(rep, Regular) for _, rep in field.blocks):
+        hint = "nn.HaarLift takes volumes, nn.ToHaar uniform fields, nn.ToUniform those on grids of their own"
+        raise FieldTypeError(f"regular fields with sampling={sampling!r}", f"{field} of {field.group!r}", hint)
+
+
+def scales_in_use(layer: EquivariantModule) -> list[float]:
+    """The scales of a layer's window that it works on now, for layers between fields on one window."""
+    group = group_of(layer.out_type)
+    return [group.scales[i] for i in layer.scales_of(group.regular)]
 
 
 def haar_grids(
@@ -136,16 +261,27 @@ def all_on_voxels(
     padding_mode: str = "replicate",
 ) -> list[Tensor]:
     """The fields of all scales on the voxels; by default there are as many as the grid nearest to scale 1 covers."""
-    dim = parts[0].ndim - 2
-    units = as_unit(unit, dim)
-    nearest = min(range(len(scales)), key=lambda i: abs(log(scales[i])))
+    space, places = grids_over(parts, scales, space, unit, padding_mode)
+    return [to_voxels(part, grid, space, padding_mode) for part, grid in zip(parts, places, strict=True)]
+
+
+def grids_over(
+    parts: Sequence[Tensor],
+    scales: Sequence[float],
+    space: Sequence[int] | None,
+    unit: float | Sequence[float] | None,
+    padding_mode: str,
+) -> tuple[tuple[int, ...], list[Grid]]:
+    """The voxels under the fields of all scales, and the grid of each; by default those of the scale nearest to 1."""
+    units = as_unit(unit, parts[0].ndim - 2)
     if space is None:
+        nearest = min(range(len(scales)), key=lambda i: abs(log(scales[i])))
         covered = [n * scales[nearest] * u for n, u in zip(parts[nearest].shape[2:], units, strict=True)]
         space = [max(1, round(n)) for n in covered]
-    periodic = padding_mode == "circular"
+    space = per_axis(space, len(units), "output_size")
     grids = []
     for part, scale in zip(parts, scales, strict=True):
         sizes = tuple(part.shape[2:])
         tiled = tuple(n / size for n, size in zip(space, sizes, strict=True))
-        grids.append(Grid(sizes, tiled if periodic else tuple(scale * u for u in units)))
-    return [to_voxels(part, grid, space, padding_mode) for part, grid in zip(parts, grids, strict=True)]
+        grids.append(Grid(sizes, tiled if padding_mode == "circular" else tuple(scale * u for u in units)))
+    return space, grids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import pi, sin
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
-from scalegroup.nn.grid import choice
-from scalegroup.nn.module import EquivariantModule, check_types, group_of
+from scalegroup.nn.grid import PADDING_MODES, choice
+from scalegroup.nn.haar import all_on_voxels, scales_in_use
+from scalegroup.nn.module import EquivariantModule, Samples, check_types, group_of
 from scalegroup.representations import Regular
 
 MODES = ("max", "mean", "taper", "logsumexp", "attention")
@@ -35,9 +37,12 @@ class ScalePool(EquivariantModule):
     Args:
         field: the input, regular fields.
         mode: one of the above. Default "max".
+        padding_mode: what lies outside the volume when scales on grids of their own are brought to the voxels.
+            Default "replicate".
 
     Shape:
-        `(batch, multiplicity * num_scales, *space)` to `(batch, multiplicity, *space)`.
+        `(batch, multiplicity * num_scales, *space)`, or a tuple with a tensor for each scale, to
+        `(batch, multiplicity, *space)`.
 
     Raises:
         FieldTypeError: for fields that are not regular.
@@ -53,7 +58,7 @@ class ScalePool(EquivariantModule):
 
     scorer: torch.nn.Parameter
 
-    def __init__(self, field: FieldType, mode: str = "max") -> None:
+    def __init__(self, field: FieldType, mode: str = "max", padding_mode: str = "replicate") -> None:
         check_types(self, field=field)
         for _, rep in field.blocks:
             if not isinstance(rep, Regular):
@@ -61,6 +66,7 @@ class ScalePool(EquivariantModule):
                 raise FieldTypeError("regular fields", str(field), hint)
         super().__init__(field, field.num_fields * group_of(field).scalar)
         self.mode = choice(mode, MODES, "mode")
+        self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
         scorer = torch.nn.Parameter(torch.empty(field.num_fields)) if mode == "attention" else None
         self.register_parameter("scorer", scorer)
         if scorer is not None:
@@ -71,23 +77,41 @@ class ScalePool(EquivariantModule):
         """No bound: it depends on what lies at the ends of the window."""
         return float("inf")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, multiplicity * num_scales, *space)` to `(batch, multiplicity, *space)`."""
-        parts = self.split(self.check(x), self.in_type)
-        fields = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # (batch, fields, scales, *space)
-        scales = fields.shape[2]
-        if self.mode == "max":
-            return fields.amax(dim=2)
-        if self.mode == "logsumexp":
-            return fields.logsumexp(dim=2) - torch.log(fields.new_tensor(float(scales)))
+    def forward(
+        self,
+        x: Samples,
+        output_size: Sequence[int] | None = None,
+        unit: float | Sequence[float] | None = None,
+    ) -> Tensor:
+        """`(batch, multiplicity * num_scales, *space)` to `(batch, multiplicity, *space)`.
+
+        For a field with a grid for each scale, `output_size` is the number of voxels to return, by default as many as
+        the grid nearest to scale 1 covers, and `unit` the spacing of that grid in voxels (see `HaarLift`).
+        """
+        x = self.check(x)
+        if isinstance(x, Tensor):
+            parts = self.split(x, self.in_type)
+            fields = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # (batch, fields, scales, *space)
+        else:
+            fields = torch.stack(all_on_voxels(x, scales_in_use(self), output_size, unit, self.padding_mode), dim=2)
         if self.mode == "attention":
             scores = torch.einsum("c,bcs...->bs...", self.scorer.to(fields.dtype), fields)
             return (fields * scores.softmax(dim=1).unsqueeze(1)).sum(dim=2)
-        if self.mode == "mean":
-            return fields.mean(dim=2)
-        taper = fields.new_tensor([sin(pi * (i + 0.5) / scales) ** 2 for i in range(scales)])
-        return torch.einsum("s,bcs...->bc...", taper / taper.sum(), fields)
+        return pool_scales(fields, self.mode)
 
     def extra_repr(self) -> str:
         """Types and mode."""
         return f"{super().extra_repr()}, mode={self.mode!r}"
+
+
+def pool_scales(fields: Tensor, mode: str) -> Tensor:
+    """`(batch, fields, scales, *space)` to `(batch, fields, *space)` by a mode that has nothing to learn."""
+    scales = fields.shape[2]
+    if mode == "max":
+        return fields.amax(dim=2)
+    if mode == "logsumexp":
+        return fields.logsumexp(dim=2) - torch.log(fields.new_tensor(float(scales)))
+    if mode == "mean":
+        return fields.mean(dim=2)
+    taper = fields.new_tensor([sin(pi * (i + 0.5) / scales) ** 2 for i in range(scales)])
+    return torch.einsum("s,bcs...->bc...", taper / taper.sum(), fields)

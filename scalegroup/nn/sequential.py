@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
 
 from scalegroup.errors import FieldTypeError
-from scalegroup.nn.module import EquivariantModule
+from scalegroup.nn.module import EquivariantModule, Samples, on_grids
 
 
 class Sequential(EquivariantModule):
@@ -51,10 +51,16 @@ class Sequential(EquivariantModule):
         for n, layer in enumerate(layers):
             self.add_module(str(n), layer)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The output of the last layer."""
+    def forward(self, x: Samples, output_size: Sequence[int] | None = None) -> Samples:
+        """The output of the last layer.
+
+        `output_size` is for the layer that leads from a grid for each scale to the voxels: how many there are of these.
+        """
         for layer in self._modules.values():  # not children(), which names a layer used twice once
-            x = layer(x)  # type: ignore[misc]
+            if output_size is not None and isinstance(x, tuple) and not on_grids(layer.out_type):  # type: ignore
+                x = layer(x, output_size=output_size)  # type: ignore[misc]
+            else:
+                x = layer(x)  # type: ignore[misc]
         return x
 
     def __len__(self) -> int:
