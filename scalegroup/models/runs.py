@@ -10,6 +10,7 @@ from torch import Tensor
 
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
+from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.nn.module import group_of
 
 T = TypeVar("T")
@@ -49,14 +50,18 @@ class ScaleRuns(torch.nn.Module):
             return start
         if self.run_weights == "uniform":
             return int(torch.randint(runs, ()))
-        group = group_of(layers.in_type)
+        return int(torch.multinomial(torch.tensor(self.run_chances(group_of(layers.in_type), runs)), 1))
+
+    def run_chances(self, group: ScaleTranslationGroup, runs: int) -> tuple[float, ...]:
+        """The probability of each run, finest first."""
         weights = self.run_weights
         if isinstance(weights, str):
-            weights = tuple(group.base ** (group.dim * start / 2) for start in range(runs))
+            power = group.dim / 2 if weights == "cheap" else 0.0
+            weights = tuple(group.base ** (power * start) for start in range(runs))
         if len(weights) != runs:
             hint = "there is one run for each scale at which it can begin"
             raise ScaleGroupError(f"run_weights for {runs} runs", weights, hint)
-        return int(torch.multinomial(torch.tensor(weights), 1))
+        return tuple(weight / sum(weights) for weight in weights)
 
 
 def as_run_weights(value: object) -> str | tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,12 +15,15 @@ from scalegroup.engine import resample
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
-from scalegroup.models.checks import as_count, as_train_scales
-from scalegroup.models.projection import Projection
+from scalegroup.models.checks import as_count, as_flag, as_train_scales
+from scalegroup.models.projection import as_projection
 from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.models.scale_backbone import channels_of, check_backbone, check_output, divisor_of
+from scalegroup.models.scale_selection import as_select, as_shifts, as_spacing, select_window, unit_of
+from scalegroup.models.scale_summary import cost_of, cost_table, total
 from scalegroup.models.shared_norm import GridsTogether, convert_shared_norm
-from scalegroup.nn.haar import Grid, to_voxels
+from scalegroup.nn.grid import per_axis
+from scalegroup.nn.haar import Grid, haar_grids, to_voxels
 from scalegroup.nn.module import group_of
 
 
@@ -45,8 +48,15 @@ class ScaleChannels(ScaleRuns):
             Default 3.
         run_weights: how often each run is drawn: "uniform" (default), "cheap", or a number for each run, see
             `ScaleRuns`.
-        projection: mode of `models.Projection`, or None for the tuple of all outputs, each on its own grid, finest
-            first. Default "mean".
+        projection: mode of `models.Projection`, a module like it, or None for the tuple of all outputs, each on its own
+            grid, finest first. Default "mean".
+        select: which window of scales is used in eval mode. "none" (default): the one of the arguments. "spacing":
+            the one that the training scans had in mm; `forward` must be given the spacing of the scan. "confidence":
+            for each volume the window, of those moved by `shifts`, whose prediction is surest of its foreground
+            (`models.scale_selection`); `last_shift` tells which.
+        spacing: voxel size of the training scans in mm, a number or one per axis, for `forward(x, spacing=...)`.
+        shifts: candidates of "confidence" in steps of the base, with 0; negative ones are finer. Default -2 … 2.
+        climb: "confidence" tries finer windows, which are expensive, only as long as they are surer. Default False.
         divisor: product of the strides of the backbone, of which sizes must be multiples. Default: read off MONAI's
             UNet and SegResNet, else 32; a smaller one is cheaper.
         padding_mode: what lies outside the volume, as in `nn.HaarLift`. Default "replicate".
@@ -81,7 +91,11 @@ class ScaleChannels(ScaleRuns):
         num_scales: int = 6,
         train_scales: int | None = 3,
         run_weights: str | Sequence[float] = "uniform",
-        projection: str | None = "mean",
+        projection: str | torch.nn.Module | None = "mean",
+        select: str = "none",
+        spacing: float | Sequence[float] | None = None,
+        shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+        climb: bool = False,
         divisor: int | None = None,
         padding_mode: str = "replicate",
         amp: torch.dtype | None = None,
@@ -95,7 +109,11 @@ class ScaleChannels(ScaleRuns):
         self.train_scales = as_train_scales(train_scales, group.num_scales)
         self.run_weights = as_run_weights(run_weights)
         self.backbone = convert_shared_norm(backbone)
-        self.projection = None if projection is None else Projection(projection)
+        self.projection = as_projection(projection)
+        self.spacing = None if spacing is None else as_spacing(spacing, spatial_dims)
+        self.select = as_select(select, self.spacing, self.projection)
+        self.shifts, self.climb = as_shifts(shifts), as_flag(climb, "climb")
+        self.last_shift: Tensor | None = None
         self.amp = amp
         self._together = GridsTogether()
         if self._together.needed(backbone):
@@ -107,25 +125,59 @@ class ScaleChannels(ScaleRuns):
         group = group_of(self.lift.in_type)
         return None if self.in_channels is None else self.in_channels * group.scalar
 
+    @property
+    def padding_mode(self) -> str:
+        """What lies outside the volume."""
+        return self.lift.padding_mode
+
     def grids(self, space: Sequence[int], unit: float | Sequence[float] | None = None) -> list[Grid]:
         """The grid of each scale in use over a volume of so many voxels, finest first."""
         return self.lift.grids(space, unit)
 
-    def forward(self, x: Tensor, unit: float | Sequence[float] | None = None) -> Any:
+    def forward(
+        self,
+        x: Tensor,
+        unit: float | Sequence[float] | None = None,
+        spacing: float | Sequence[float] | None = None,
+    ) -> Any:
         """`(batch, in_channels, *space)` to `(batch, classes, *space)`, `(batch, classes)`, or a tuple of them.
 
-        `unit` is the spacing of the grid of scale 1 in voxels, a number or one per axis (default 1).
+        `spacing` is the voxel size of the scan in mm, a number or one per axis. Grids keep then the spacing in mm that
+        they have on the training scans. Instead `unit` may be given, the spacing of the grid of scale 1 in voxels
+        (default 1): that of the training scans over that of this one.
         """
+        if spacing is not None:
+            unit = unit_of(self.spacing, spacing, unit)
+        elif self.select == "spacing" and not self.training and unit is None:
+            hint = "call net(x, spacing=...) with the voxel size of the scan in mm, or choose another select"
+            raise ScaleGroupError("a spacing for select='spacing'", None, hint)
         return self.on_run(self.lift, partial(self._on_window, unit=unit), self._checked(x))
 
     def _on_window(self, x: Tensor, unit: float | Sequence[float] | None) -> Any:
-        grids = self.lift.grids(x.shape[2:], unit)
         if self.projection is None:
-            return tuple(y for y, _ in self._outputs(x, grids))
-        scores = [self._on_voxels(y, grid, x) for y, grid in self._outputs(x, grids)]
-        with _exact(x):
-            result: Tensor = self.projection(torch.stack(scores, dim=2))
+            return tuple(y for y, _ in self._outputs(x, self.grids(x.shape[2:], unit)))
+        if self.select == "confidence" and not self.training:
+            result = self._selected(x, unit)
+        else:
+            scores = [self._on_voxels(*output, x) for output in self._outputs(x, self.grids(x.shape[2:], unit))]
+            result = self._projected(torch.stack(scores, dim=2))
         return result.to(x.dtype)
+
+    def _projected(self, scores: Tensor) -> Tensor:
+        with _exact(scores):
+            result: Tensor = cast(torch.nn.Module, self.projection)(scores)
+        return result
+
+    def _selected(self, x: Tensor, unit: float | Sequence[float] | None) -> Tensor:
+        scales, base = self.lift.scales, group_of(self.lift.in_type).base
+
+        def logits_of(k: int) -> Tensor:
+            (grid,) = haar_grids((scales[0] * base**k,), x.shape[2:], unit, self.lift.divisor, False, self.padding_mode)
+            (output,) = self._outputs(x, [grid])
+            return self._on_voxels(*output, x)
+
+        result, self.last_shift = select_window(logits_of, len(scales), self._projected, self.shifts, self.climb)
+        return result
 
     def _outputs(self, x: Tensor, grids: Sequence[Grid]) -> Iterator[tuple[Tensor, Grid]]:
         """The backbone's output on each grid, one after another unless their norms need all of them."""
@@ -144,14 +196,14 @@ class ScaleChannels(ScaleRuns):
 
     def _lifted(self, x: Tensor, grid: Grid) -> Tensor:
         with _exact(x):
-            return resample(_at_least_float32(x), *grid, self.lift.padding_mode).to(x.dtype)
+            return resample(_at_least_float32(x), *grid, self.padding_mode).to(x.dtype)
 
     def _on_voxels(self, y: Tensor, grid: Grid, x: Tensor) -> Tensor:
         y = _at_least_float32(y)
         if y.ndim == 2:
             return y
         with _exact(x):
-            return to_voxels(y, grid, x.shape[2:], self.lift.padding_mode)
+            return to_voxels(y, grid, x.shape[2:], self.padding_mode)
 
     def _precision(self, x: Tensor) -> AbstractContextManager[Any]:
         return nullcontext() if self.amp is None else torch.autocast(x.device.type, dtype=self.amp)
@@ -170,10 +222,43 @@ class ScaleChannels(ScaleRuns):
             raise ScaleGroupError("a volume of a floating-point dtype", x.dtype, "convert it with x.float()")
         return x
 
+    def summary(self, space: int | Sequence[int]) -> str:
+        """A table of what each grid costs over a volume of so many voxels: one pass of one sample of the backbone.
+
+        Multiply-adds are those of convolutions and matrix products; activations are the outputs of all layers in
+        bytes, which a step of training keeps (in eval mode those of one grid at a time are alive, and few of them).
+        "window" is the sum, "step" the mean over the runs of training, and the last column is relative to the
+        backbone on the voxels' own grid.
+
+        Args:
+            space: voxels along each axis, or one number for all.
+
+        Raises:
+            ScaleGroupError: if the number of input channels is unknown.
+        """
+        group = group_of(self.lift.in_type)
+        sizes = per_axis(space if isinstance(space, int) else tuple(space), group.dim, "space")
+        if self.in_channels is None:
+            hint = "give it to ScaleChannels"
+            raise ScaleGroupError("a known number of in_channels", None, hint)
+        itemsize = None if self.amp is None else self.amp.itemsize
+        scales = self.lift.scales
+        grids = haar_grids((1.0, *scales), sizes, None, self.lift.divisor, False, self.padding_mode)
+        plain, *costs = [cost_of(self.backbone, (1, self.in_channels, *grid.sizes), itemsize) for grid in grids]
+        rows = [(f"{s:.3g}", g.sizes, cost) for s, g, cost in zip(scales, grids[1:], costs, strict=True)]
+        rows.append(("window", (), total(costs)))
+        if self.train_scales is not None:
+            count = min(self.train_scales, len(scales))
+            chances = self.run_chances(group, len(scales) - count + 1)
+            runs = [total(costs[start : start + count]) for start in range(len(chances))]
+            rows.append(("step", (), total(runs, chances)))
+        return cost_table(rows, plain)
+
     def extra_repr(self) -> str:
         """Window and training."""
         group = group_of(self.lift.in_type)
-        return f"scales {group.scales[0]:.3g} … {group.scales[-1]:.3g}, train_scales={self.train_scales}"
+        parts = [f"scales {group.scales[0]:.3g} … {group.scales[-1]:.3g}", f"train_scales={self.train_scales}"]
+        return ", ".join([*parts, *([f"select={self.select!r}"] if self.select != "none" else [])])
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

@@ -1,0 +1,165 @@
+"""Which window of scales suits a scan: chosen from the predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.groups.checks import as_integer
+from scalegroup.models.projection import foreground_confidence
+from scalegroup.nn.grid import choice, positive
+
+SELECT = ("none", "spacing", "confidence")
+
+Project = Callable[[Tensor], Tensor]  # (batch, classes, scales, *space) to (batch, classes, *space)
+Score = Callable[[Tensor], Tensor]  # (batch, classes, *space) to (batch,)
+
+
+def as_select(value: object, spacing: object, projection: object) -> str:
+    """One of `SELECT`, for a network that has what it needs.
+
+    Example:
+        >>> as_select("spacing", (1.0, 1.0, 2.0), None)
+        'spacing'
+    """
+    select = choice(value, SELECT, "select")  # type: ignore[arg-type]
+    if select == "confidence" and projection is None:
+        hint = "without one there is no prediction to score"
+        raise ScaleGroupError("a projection for select='confidence'", None, hint)
+    if select == "spacing" and spacing is None:
+        raise ScaleGroupError(
+            "a spacing for select='spacing'", None, "it is the voxel size of the training scans in mm"
+        )
+    return select
+
+
+def as_spacing(value: object, dim: int) -> tuple[float, ...]:
+    """A voxel size in mm along each axis, from a number or a sequence.
+
+    Example:
+        >>> as_spacing(0.5, 2)
+        (0.5, 0.5)
+    """
+    values = (value,) * dim if isinstance(value, int | float) else value
+    if not isinstance(values, Iterable) or len(values := tuple(values)) != dim:
+        hint = "it is the voxel size in mm"
+        raise ScaleGroupError(f"spacing: a number or one for each of {dim} axes", repr(value), hint)
+    return tuple(positive(float(number), "spacing") for number in values)
+
+
+def unit_of(own: tuple[float, ...] | None, scan: object, unit: object = None) -> tuple[float, ...]:
+    """The spacing of the grid of scale 1 in voxels of a scan, if it stays in mm what it was on the training scans.
+
+    Example:
+        >>> unit_of((1.0, 1.0), (0.5, 2.0))
+        (2.0, 0.5)
+    """
+    if own is None:
+        hint = "give ScaleChannels(spacing=...), the voxel size of the training scans in mm"
+        raise ScaleGroupError("a network that knows the spacing of its training scans", None, hint)
+    if unit is not None:
+        raise ScaleGroupError("a unit or a spacing", "both", "the unit follows from the spacing")
+    return tuple(a / b for a, b in zip(own, as_spacing(scan, len(own)), strict=True))
+
+
+def as_shifts(value: object) -> tuple[int, ...]:
+    """Shifts of the window in steps of the base, ascending; 0 must be one of them.
+
+    Example:
+        >>> as_shifts([1, 0, -1])
+        (-1, 0, 1)
+    """
+    expected, hint = "shifts, integers with 0 among them", "they count steps of the base, negative ones are finer"
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ScaleGroupError(expected, repr(value), hint)
+    shifts = sorted({as_integer(shift, expected, hint) for shift in value})
+    if 0 not in shifts:
+        raise ScaleGroupError(expected, repr(value), hint)
+    return tuple(shifts)
+
+
+def window_scores(logits: Tensor, count: int, projection: Project, score: Score = foreground_confidence) -> Tensor:
+    """The score of every window of `count` neighbouring scales.
+
+    Args:
+        logits: scores of all scales on the voxels, `(batch, classes, scales, *space)`, finest first.
+        count: scales in a window.
+        projection: such as `models.Projection("mean")`.
+        score: of a prediction `(batch, classes, *space)`. Default `foreground_confidence`.
+
+    Returns:
+        `(batch, scales - count + 1)`, finest window first.
+
+    Raises:
+        ScaleGroupError: for a count that is not from 1 to the number of scales.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([0.0, 9.0, 0.0, -9.0]).reshape(1, 1, 4, 1)  # one class, 4 scales, 1 voxel
+        >>> window_scores(logits, 2, lambda x: x.mean(dim=2))
+        tensor([[0.9890, 0.9890, 0.0000]])
+    """
+    scales = logits.shape[2]
+    count = as_integer(count, f"count from 1 to {scales}", "it is the length of a window", 1, scales)
+    windows = [logits.narrow(2, start, count) for start in range(scales - count + 1)]
+    return torch.stack([score(projection(window)) for window in windows], dim=1)
+
+
+def select_window(
+    logits_of: Callable[[int], Tensor],
+    count: int,
+    projection: Project,
+    shifts: Sequence[int],
+    climb: bool = False,
+    score: Score = foreground_confidence,
+) -> tuple[Tensor, Tensor]:
+    """The prediction of the window with the highest score, for each volume of a batch.
+
+    Shift 0 is looked at first, then coarser windows, which are cheap, then finer ones. A volume for which no window
+    scores above 0 keeps shift 0.
+
+    Args:
+        logits_of: scores of scale k on the voxels, `(batch, classes, *space)`; scale 0 is the first of the window at
+            shift 0. Each is asked for once.
+        count: scales in a window.
+        projection: such as `models.Projection("mean")`.
+        shifts: candidates, in steps of the base; negative ones are finer.
+        climb: give up finer windows as soon as one is best for no volume. Default False.
+        score: of a prediction. Default `foreground_confidence`.
+
+    Returns:
+        Predictions `(batch, classes, *space)`, and the shifts `(batch,)`.
+
+    Example:
+        >>> import torch
+        >>> seen = {-1: 5.0, 0: 1.0, 1: 2.0, 2: 1.0}
+        >>> logits_of = lambda k: torch.full((1, 1, 1), seen[k])
+        >>> select_window(logits_of, 2, lambda x: x.mean(dim=2), (-1, 0, 1))
+        (tensor([[[3.]]]), tensor([-1]))
+    """
+    known: dict[int, Tensor] = {}
+
+    def prediction(shift: int) -> Tensor:
+        for k in range(shift, shift + count):
+            if k not in known:
+                known[k] = logits_of(k)
+        return projection(torch.stack([known[k] for k in range(shift, shift + count)], dim=2))
+
+    best = prediction(0)
+    highest = score(best)
+    chosen = torch.zeros(best.shape[0], dtype=torch.int64, device=best.device)
+    coarser = sorted(shift for shift in shifts if shift > 0)
+    finer = sorted((shift for shift in shifts if shift < 0), reverse=True)
+    for shift in (*coarser, *finer):
+        other = prediction(shift)
+        value = score(other)
+        better = value > highest
+        highest = torch.where(better, value, highest)
+        chosen = torch.where(better, shift, chosen)
+        best = torch.where(better.reshape(-1, *[1] * (best.ndim - 1)), other, best)
+        if climb and shift < 0 and not bool(better.any()):
+            break
+    return best, chosen
