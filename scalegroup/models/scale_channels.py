@@ -58,7 +58,8 @@ class ScaleChannels(ScaleRuns):
         shifts: candidates of "confidence" in steps of the base, with 0; negative ones are finer. Default -2 … 2.
         climb: "confidence" tries finer windows, which are expensive, only as long as they are surer. Default False.
         divisor: product of the strides of the backbone, of which sizes must be multiples. Default: read off MONAI's
-            UNet and SegResNet, else 32; a smaller one is cheaper.
+            UNet and SegResNet, else 32; a smaller one is cheaper. Attention windows that are counted from the
+            corner, as in SwinUNETR, are cut elsewhere on a grid of another size, and then it is not exact.
         padding_mode: what lies outside the volume, as in `nn.HaarLift`. Default "replicate".
         amp: dtype in which the backbone runs, such as `torch.bfloat16`; lifting and projection stay in float32.
             Default None: as the surrounding autocast says.

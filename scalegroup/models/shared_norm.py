@@ -44,16 +44,16 @@ class SharedBatchNorm(_BatchNorm):
         """Whether it uses the statistics of its input, and not running ones."""
         return self.training or self.running_mean is None
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, input: Any) -> Any:
         """One tensor to one, a list to a list."""
-        if isinstance(x, Tensor):
-            return super().forward(x)
+        if isinstance(input, Tensor):
+            return super().forward(input)
         if not self.needs_all_grids:
-            return [_BatchNorm.forward(self, part) for part in x]
-        flat = [part.reshape(*part.shape[:2], -1) for part in x]
+            return [_BatchNorm.forward(self, part) for part in input]
+        flat = [part.reshape(*part.shape[:2], -1) for part in input]
         y = super().forward(torch.cat(flat, dim=2)).split([part.shape[2] for part in flat], dim=2)
         # Copies: views of one tensor could not be changed in place, as the activation behind may want to.
-        parts = [part.reshape(like.shape) for part, like in zip(y, x, strict=True)]
+        parts = [part.reshape(like.shape) for part, like in zip(y, input, strict=True)]
         return [part.clone(memory_format=torch.contiguous_format) for part in parts]
 
     def _check_input_dim(self, x: Tensor) -> None:
@@ -188,7 +188,7 @@ def _step(root: torch.nn.Module, node: fx.Node, values: dict[fx.Node, list[Any]]
     called = root.get_submodule(str(node.target)) if node.op == "call_module" else node.target
     arguments = [(_pick(node.args, values, i), _pick(node.kwargs, values, i)) for i in range(count)]
     if isinstance(called, SharedBatchNorm):
-        result: list[Any] = called([args[0] if args else kwargs["x"] for args, kwargs in arguments])
+        result: list[Any] = called([(*args, *kwargs.values())[0] for args, kwargs in arguments])
         return result
     if node.op == "call_method":
         return [getattr(args[0], str(called))(*args[1:], **kwargs) for args, kwargs in arguments]
