@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
 
 import torch
@@ -14,7 +13,6 @@ from rich.console import Console
 from scalegroup.data import DataError, load
 from scalegroup.data.rescale import Canvas
 from scalegroup.errors import ScaleGroupError
-from scalegroup.models import UNet
 from scalegroup.nn import with_window
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.demo import demo
@@ -22,8 +20,6 @@ from scalegroup.training.evaluate import TEST_SCALES, dice_at_scales, summarise
 from scalegroup.training.module import Segmentation, stored_cases
 from scalegroup.training.report import ShowProgress, dice_rows, dice_table, open_console, progress_bar, write_csv
 from scalegroup.training.run import fit as run_fit
-
-UNET_SCALES = int(signature(UNet).parameters["num_scales"].default)
 
 
 def fit(
@@ -83,8 +79,7 @@ def test(
         raise DataError(wanted, found, "give the data of the training run as --root")
     torch.set_num_threads(module.trainer_config.threads)
     if num_scales is not None or first:
-        own = module.model_config.options.get("num_scales", UNET_SCALES)
-        module.network = with_window(module.network, own if num_scales is None else num_scales, first)
+        module.network = with_window(module.network, num_scales, first)
     scans = [load(case) for case in data.named(names)]
     with progress_bar() as bar:
         task = bar.add_task("testing", total=len(scans) * len(scales), note="")

@@ -71,28 +71,31 @@ class ModelConfig:
     """Which network.
 
     Args:
-        name: "scale" for `scalegroup.models.UNet`, "plain" for MONAI's `UNet`.
+        name: "scale" for `scalegroup.models.UNet`, "plain" for MONAI's `UNet`, "channels" for
+            `scalegroup.models.ScaleChannels` around MONAI's `UNet`.
         channels: feature maps per level; default (12, 24, 48).
         strides: downsampling between levels, one less than channels.
         num_res_units: residual units per level, as in MONAI; default 0.
         norm: normalisation, as in MONAI; default "batch" (running statistics do not depend on how much
-            background a scan has).
+            background a scan has), and "instance" for "channels".
         act: activation, as in MONAI; default "swish", which is SiLU and known to both.
         options: further arguments of the network's class, for example `num_scales` or `dropout`; without any, our
-            network gets `RECIPE`.
+            network gets `RECIPE`. For "channels" they are arguments of `ScaleChannels`, those before of its U-Net.
     """
 
-    name: Literal["scale", "plain"] = "scale"
+    name: Literal["scale", "plain", "channels"] = "scale"
     channels: tuple[int, ...] = (12, 24, 48)
     strides: tuple[int, ...] = (2, 2)
     num_res_units: int = 0
-    norm: str = "batch"
+    norm: str | None = None
     act: str = "swish"
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.name == "scale" and not self.options:
             self.options = dict(RECIPE)
+        if self.norm is None:
+            self.norm = "instance" if self.name == "channels" else "batch"
 
 
 @dataclass
@@ -106,8 +109,10 @@ class TrainerConfig:
         batch_size: volumes or patches per step.
         learning_rate: the largest of the one-cycle schedule; AdamW.
         weight_decay: of AdamW.
-        patch: size of the random patches in voxels; None = whole volumes padded to a common size.
+        patch: size of the random patches in voxels; None = whole volumes, padded to the largest of their batch.
         mirror: the axes along which scans are mirrored at random, 0 for the first (left and right); default none.
+        zoom: the smallest and the largest factor by which training scans are magnified at random, image and label by
+            `scalegroup.data.rescale`; the factor's logarithm is uniform. Default None: they keep their size.
         validate_every: epochs between validations; the checkpoint is chosen among these.
         seed: of the initial weights and the order of the cases.
         threads: CPU threads. Default 1: networks of this size gain little from more, and lose a hundredfold where
@@ -121,6 +126,7 @@ class TrainerConfig:
     weight_decay: float = 1e-4
     patch: tuple[int, int, int] | None = None
     mirror: tuple[int, ...] = ()
+    zoom: tuple[float, float] | None = None
     validate_every: int = 5
     seed: int = 0
     threads: int = 1
@@ -138,3 +144,5 @@ class TrainerConfig:
             raise ScaleGroupError("three sizes of patch >= 1", self.patch, hint)
         if not set(self.mirror) <= {0, 1, 2}:
             raise ScaleGroupError("mirror axes out of 0, 1, 2", self.mirror, hint)
+        if self.zoom is not None and not (len(self.zoom) == 2 and 0 < self.zoom[0] <= self.zoom[1] < float("inf")):
+            raise ScaleGroupError("zoom: two factors, 0 < low <= high", self.zoom, "(0.5, 2) halves to doubles sizes")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import exp, log
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
 from monai.data import DataLoader, Dataset
-from monai.transforms import Compose, EnsureTyped, RandFlipd, RandSpatialCropd, SpatialPadd
-from torch.utils.data import RandomSampler
+from monai.transforms import Compose, EnsureTyped, RandFlipd, Randomizable, RandSpatialCropd, SpatialPadd, Transform
+from torch.utils.data import RandomSampler, default_collate
 
-from scalegroup.data import Case, Scan, Split, load
+from scalegroup.data import Case, Scan, Split, load, rescale
 from scalegroup.training.config import TrainerConfig
 
 KEYS = ("image", "label")
@@ -21,13 +22,13 @@ KEYS = ("image", "label")
 class SegmentationData(lightning.LightningDataModule):
     """Training batches of one size, and validation scans one by one in their own size.
 
-    Training volumes are padded with copies of their border voxels to a common size (the largest of them,
-    rounded up to a multiple of `multiple`), or cut into random patches of `config.patch`. All scans are
-    kept in memory.
+    Training volumes are magnified at random by `config.zoom`, then padded with copies of their border voxels to a
+    common size (the largest of their batch, rounded up to a multiple of `multiple`), or cut into random patches of
+    `config.patch`. All scans are kept in memory.
 
     Args:
         split: the cases.
-        config: batch size, patch size, mirroring and seed.
+        config: batch size, patch size, mirroring, zoom and seed.
         multiple: what the size of a training batch must be divisible by.
     """
 
@@ -52,28 +53,25 @@ class SegmentationData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """Shuffled batches `{"image": (batch, channel, *space), "label": (batch, 1, *space)}` of one size."""
-        scans = self.scans("train")
-        largest = np.max([scan.label.shape for scan in scans], axis=0)
-        size = self.config.patch or tuple(int(-(-n // self.multiple) * self.multiple) for n in largest)
-        steps = [
-            EnsureTyped(KEYS),
-            SpatialPadd(KEYS, size, mode="edge"),
-            RandSpatialCropd(KEYS, size, random_size=False),
-            *(RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in self.config.mirror),
-            EnsureTyped(KEYS, track_meta=False),
-        ]
+        patch, zoom = self.config.patch, self.config.zoom
+        steps: list[Any] = [EnsureTyped(KEYS)]
+        if patch is not None:
+            steps += [SpatialPadd(KEYS, patch, mode="edge"), RandSpatialCropd(KEYS, patch, random_size=False)]
+        steps += [RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in self.config.mirror]
+        steps = [*([] if zoom is None else [_RandomZoom(*zoom)]), *steps, EnsureTyped(KEYS, track_meta=False)]
         self._transform = Compose(steps).set_random_state(self.config.seed)
-        dataset = _dataset(scans, self._transform)
+        dataset = _dataset(self.scans("train"), self._transform)
         # Generators of their own: Lightning opens the loader before or after an epoch is seeded, as it likes.
         return DataLoader(
             dataset,
             batch_size=self.config.batch_size,
             sampler=RandomSampler(dataset, generator=self._order),
             generator=torch.Generator(),
+            collate_fn=default_collate if patch is not None else self._padded,
         )
 
     def reseed(self, seed: int) -> None:
-        """Starts the random order, patches and mirrors anew."""
+        """Starts the random order, zooms, patches and mirrors anew."""
         self._order.manual_seed(seed)
         if self._transform is not None:
             self._transform.set_random_state(seed)
@@ -81,6 +79,25 @@ class SegmentationData(lightning.LightningDataModule):
     def val_dataloader(self) -> Any:
         """One whole scan at a time."""
         return DataLoader(_dataset(self.scans("validation"), EnsureTyped(KEYS, track_meta=False)), batch_size=1)
+
+    def _padded(self, batch: Sequence[dict[str, torch.Tensor]]) -> Any:
+        """One batch of whole volumes, padded to the largest."""
+        largest = np.max([scan["label"].shape[1:] for scan in batch], axis=0)
+        size = [int(-(-n // self.multiple) * self.multiple) for n in largest]
+        pad = Compose([SpatialPadd(KEYS, size, mode="edge"), EnsureTyped(KEYS, track_meta=False)])
+        return default_collate([pad(scan) for scan in batch])
+
+
+class _RandomZoom(Randomizable, Transform):
+    """Makes everything seen in a scan larger or smaller, the canvas with it."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def __call__(self, scan: dict[str, Any]) -> dict[str, Any]:
+        factor = exp(self.R.uniform(log(self.low), log(self.high)))
+        image, label = rescale(scan["image"], scan["label"][0], factor)
+        return {"image": image, "label": label[None]}
 
 
 def _dataset(scans: Sequence[Scan], transform: Any) -> Dataset:

@@ -1,4 +1,4 @@
-"""The networks that can be trained: ours, and MONAI's of the same size beside it."""
+"""The networks that can be trained: ours, MONAI's of the same size beside it, and MONAI's made equivariant."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from monai.networks.nets import UNet as PlainUNet
 from torch import nn
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.models import UNet
+from scalegroup.models import ScaleChannels, UNet
 from scalegroup.training.config import ModelConfig
+
+SETTLED = ("backbone", "spatial_dims", "in_channels", "out_channels")  # by the data, not by a configuration
 
 
 def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.Module:
@@ -28,19 +30,23 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
     """
     arguments: dict[str, Any] = asdict(config)
     name, options = arguments.pop("name"), arguments.pop("options")
-    networks = {"scale": UNet, "plain": PlainUNet}
+    networks: dict[str, Any] = {"scale": UNet, "plain": PlainUNet, "channels": ScaleChannels}
     if name not in networks:
-        raise ScaleGroupError(f"a model of {sorted(networks)}", name, "'scale' is ours, 'plain' is MONAI's")
-    known = set(signature(networks[name]).parameters) - {"spatial_dims", "in_channels", "out_channels", *arguments}
+        hint = "'scale' is ours, 'plain' is MONAI's, 'channels' is MONAI's on the grids of all scales"
+        raise ScaleGroupError(f"a model of {sorted(networks)}", name, hint)
+    known = set(signature(networks[name]).parameters) - {*SETTLED, *arguments}
     unknown = sorted(set(options) - known)
     if unknown:
         raise ScaleGroupError(f"options out of {sorted(known)}", unknown, "correct --model.options")
-    if options.get("scale_pool", "") is None:
-        hint = "leave scale_pool out, or name a mode of nn.ScalePool"
-        raise ScaleGroupError("a network with one logit per class", "scale_pool=None", hint)
-    settings = {"in_channels": in_channels, "out_channels": out_channels, **arguments, **options}
+    for key in ("scale_pool", "projection"):
+        if options.get(key, "") is None:
+            hint = f"leave {key} out, or name a mode"
+            raise ScaleGroupError("a network with one logit per class", f"{key}=None", hint)
+    settings = {"spatial_dims": 3, "in_channels": in_channels, "out_channels": out_channels, **arguments}
     try:
-        network: nn.Module = networks[name](spatial_dims=3, **settings)
+        if name == "channels":
+            return ScaleChannels(PlainUNet(**settings), in_channels, **options)
+        network: nn.Module = networks[name](**settings, **options)
     except ScaleGroupError:
         raise
     except (KeyError, TypeError, ValueError) as error:  # MONAI's, for example for a norm that it does not know
@@ -49,7 +55,7 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
 
 
 def size_multiple(config: ModelConfig) -> int:
-    """What the size of an input must be divisible by: MONAI's skip connections need it, ours do not."""
+    """What the size of an input must be divisible by: MONAI's U-Net alone needs it, not so on its grids."""
     return prod(config.strides) if config.name == "plain" else 1
 
 

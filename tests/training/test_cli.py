@@ -18,10 +18,10 @@ from scalegroup.training.report import dice_rows, markdown_table, read_dice_rows
 TINY = ["--model.channels", "[2,4]", "--model.strides", "[2]", "--model.num_res_units", "0"]
 
 
-def words(data: Any, out: Path) -> list[str]:
+def words(data: Any, out: Path, model: str = "plain") -> list[str]:
     counts = ["--data.train", "2", "--data.validation", "1", "--data.test", "1"]
     run = ["--trainer.max_epochs", "1", "--out", str(out)]
-    return ["fit", "--data", data.name, "--data.root", str(data.root), *counts, "--model", "plain", *TINY, *run]
+    return ["fit", "--data", data.name, "--data.root", str(data.root), *counts, "--model", model, *TINY, *run]
 
 
 def test_fit_then_test(phantoms: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +35,15 @@ def test_fit_then_test(phantoms: Any, tmp_path: Path, capsys: pytest.CaptureFixt
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3
     assert list(rows[0]) == ["scale", "case", "label", "dice"]
+
+
+def test_any_network_on_the_grids_of_all_scales(
+    phantoms: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--model.options", "{num_scales: 2, first: 0, train_scales: 1}"]
+    main([*words(phantoms, tmp_path, "channels"), *options, "--trainer.zoom", "[0.8,1.2]"])
+    main(["test", "--ckpt", str(tmp_path / "best.ckpt"), "--scales", "[1.0]", "--num_scales", "3", "--first", "-1"])
+    assert "enhancing" in capsys.readouterr().out
 
 
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from scalegroup.training.module import Segmentation
 TINY = {"channels": (2, 4), "strides": (2,)}
 
 
-@pytest.mark.parametrize("name", ["scale", "plain"])
+@pytest.mark.parametrize("name", ["scale", "plain", "channels"])
 @pytest.mark.parametrize("size", [(8, 8, 8), (7, 9, 10)])
 def test_logits_have_the_size_of_the_image(name: str, size: tuple[int, ...]) -> None:
     module = Segmentation(ModelConfig(name, **TINY), TrainerConfig(), ("a", "b"), in_channels=2).eval()
@@ -52,9 +53,22 @@ def test_options_reach_the_network() -> None:
     assert parameter_count(few) < parameter_count(many)
 
 
+def test_channels_is_monais_unet_on_all_grids() -> None:
+    config = ModelConfig("channels", **TINY, options={"num_scales": 4, "projection": "logsumexp"})
+    plain, ours = build_model(replace(config, name="plain", options={}), 1, 2), build_model(config, 1, 2)
+    assert config.norm == "instance"
+    assert parameter_count(ours) == parameter_count(plain)
+    assert len(ours.lift.scales) == 4
+    assert type(ours.backbone) is type(plain)
+    assert any(isinstance(part, torch.nn.InstanceNorm3d) for part in ours.modules())
+
+
 @pytest.mark.parametrize(
     ("config", "text"),
     [
+        (ModelConfig("channels", options={"projection": None}), "one logit per class"),
+        (ModelConfig("channels", options={"backbone": None}), "options out of .*train_scales"),
+        (ModelConfig("channels", options={"first": "x"}), "first"),
         (ModelConfig("scale", options={"scale_pool": None}), "one logit per class"),
         (ModelConfig("scale", options={"elephants": 1}), "elephants"),
         (ModelConfig("plain", norm="foo"), "settings of the plain network"),
@@ -66,7 +80,7 @@ def test_what_no_network_can_be(config: ModelConfig, text: str) -> None:
 
 
 def test_unknown_model() -> None:
-    with pytest.raises(ScaleGroupError, match=r"a model of \['plain', 'scale'\], received other"):
+    with pytest.raises(ScaleGroupError, match=r"a model of \['channels', 'plain', 'scale'\], received other"):
         build_model(ModelConfig("other"), 1, 2)  # type: ignore[arg-type]
 
 
@@ -91,7 +105,16 @@ def test_trainer_config_refuses(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_minutes": 0}, {"seed": -1}, {"weight_decay": -1}, {"patch": (0, 4, 4)}, {"mirror": (3,)}]
+    "wrong",
+    [
+        {"max_minutes": 0},
+        {"seed": -1},
+        {"weight_decay": -1},
+        {"patch": (0, 4, 4)},
+        {"mirror": (3,)},
+        {"zoom": (2, 1)},
+        {"zoom": (0, 1)},
+    ],
 )
 def test_trainer_config_refuses_nonsense(wrong: dict[str, Any]) -> None:
     with pytest.raises(ScaleGroupError, match=next(iter(wrong))):

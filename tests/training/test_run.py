@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +18,7 @@ for package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy"
 
 from lightning.pytorch.callbacks import Callback
 
-from scalegroup.data import DataError, load
+from scalegroup.data import DataError, load, rescale
 from scalegroup.errors import ScaleGroupError
 from scalegroup.training import (
     ModelConfig,
@@ -34,6 +35,7 @@ from scalegroup.training.pictures import dice_per_scan
 
 PLAIN = ModelConfig("plain", channels=(2, 4), strides=(2,), num_res_units=0)
 OURS = ModelConfig("scale", channels=(2, 4), strides=(2,), num_res_units=0, options={"num_scales": 2, "order": 1})
+CHANNELS = replace(OURS, name="channels", norm="instance", options={"num_scales": 3, "train_scales": 1})
 SHORT = TrainerConfig(max_epochs=4, validate_every=1)
 
 
@@ -63,7 +65,7 @@ def losses(out: Path) -> list[float]:
         return [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
 
 
-@pytest.mark.parametrize("model", [PLAIN, OURS], ids=["plain", "scale"])
+@pytest.mark.parametrize("model", [PLAIN, OURS, CHANNELS], ids=["plain", "scale", "channels"])
 def test_a_run_and_its_checkpoint(phantoms: Any, tmp_path: Path, model: ModelConfig) -> None:
     best = fit(phantoms, model, SHORT, tmp_path / "run")
     assert best == tmp_path / "run" / "best.ckpt"
@@ -91,14 +93,15 @@ def test_an_interrupted_run_goes_on(phantoms: Any, tmp_path: Path) -> None:
     assert anew.seen == [0, 1, 2, 3]
 
 
-def test_a_resumed_run_is_the_run_it_would_have_been(phantoms: Any, tmp_path: Path) -> None:
-    config = replace(SHORT, patch=(8, 8, 8), mirror=(0, 1, 2), batch_size=1)
-    fit(phantoms, PLAIN, config, tmp_path / "whole")
+@pytest.mark.parametrize("model", [PLAIN, CHANNELS], ids=["plain", "channels"])
+def test_a_resumed_run_is_the_run_it_would_have_been(phantoms: Any, tmp_path: Path, model: ModelConfig) -> None:
+    config = replace(SHORT, patch=(8, 8, 8), mirror=(0, 1, 2), zoom=(0.8, 1.25), batch_size=1)
+    fit(phantoms, model, config, tmp_path / "whole")
     with pytest.raises(RuntimeError, match="interrupted"):
-        fit(phantoms, PLAIN, config, tmp_path / "cut", callbacks=[Interruption(2)])
+        fit(phantoms, model, config, tmp_path / "cut", callbacks=[Interruption(2)])
     with (tmp_path / "cut" / "metrics.csv").open("a") as file:
         file.write("2,9.9,,,,\n")  # the row of an epoch whose checkpoint was not written
-    fit(phantoms, PLAIN, config, tmp_path / "cut")
+    fit(phantoms, model, config, tmp_path / "cut")
     weights = [Segmentation.load(tmp_path / name / "last.ckpt").state_dict() for name in ("whole", "cut")]
     for key, value in weights[0].items():
         torch.testing.assert_close(weights[1][key], value)
@@ -185,6 +188,32 @@ def test_batches(phantoms: Any) -> None:
     patches = SegmentationData(phantoms.split(), TrainerConfig(patch=(8, 10, 12), mirror=(0, 2)))
     assert next(iter(patches.train_dataloader()))["image"].shape == (2, 4, 8, 10, 12)
     assert next(iter(patches.val_dataloader()))["image"].shape == (1, 4, 18, 18, 18)
+
+
+def test_zoom(phantoms: Any) -> None:
+    def volumes(low: float, high: float) -> list[Any]:
+        data = SegmentationData(phantoms.split(), TrainerConfig(batch_size=1, zoom=(low, high)))
+        return list(data.train_dataloader())
+
+    twice = volumes(2, 2)
+    assert [batch["image"].shape for batch in twice] == 2 * [(1, 4, 36, 36, 36)]
+    assert [batch["label"].shape for batch in twice] == 2 * [(1, 1, 36, 36, 36)]
+    drawn = [batch["image"].shape[-1] for batch in volumes(0.5, 2) + volumes(0.6, 2)]
+    assert len(set(drawn)) > 2
+    assert all(9 <= size <= 36 for size in drawn)
+    both = SegmentationData(phantoms.split(), TrainerConfig(zoom=(0.5, 2)), multiple=4)
+    batch = next(iter(both.train_dataloader()))
+    assert batch["image"].shape[2:] == batch["label"].shape[2:]
+    assert all(size % 4 == 0 for size in batch["image"].shape[2:])
+
+
+def test_zoom_moves_image_and_label_alike(phantoms: Any) -> None:
+    data = SegmentationData(phantoms.split(), TrainerConfig(batch_size=1, zoom=(1.5, 1.5)))
+    wanted = [rescale(scan.image, scan.label, 1.5) for scan in data.scans("train")]
+    for batch in data.train_dataloader():
+        found = [np.array_equal(batch["image"][0], image) for image, _ in wanted]
+        assert sum(found) == 1
+        assert np.array_equal(batch["label"][0, 0], wanted[found.index(True)][1])
 
 
 def test_patches_cut_image_and_label_alike(phantoms: Any) -> None:
