@@ -25,16 +25,39 @@ def kernel(weight: Tensor, taps: Sequence[Tensor], products: Sequence[Sequence[i
 def convolve(x: Tensor, kernels: Tensor, axes: Sequence[AxisOperator]) -> Tensor:
     """Apply `(O, C, *k)` kernels to `x` of shape `(B, C, *space)` with the geometry of `axes`."""
     stride = [axis.stride for axis in axes]
+    margins = [axis.margins for axis in axes]
+    before = [left for left, _ in margins]
+    around = axes[0].padding_mode == "zeros" and min(before) >= 0  # torch pads with zeros without a copy
     if axes[0].transposed:
         conv_transpose = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(axes) - 1]
-        y: Tensor = conv_transpose(x, kernels.transpose(0, 1), stride=stride)
+        surplus = [left - right for left, right in margins]
+        y: Tensor
+        if around and all(0 <= n < q for n, q in zip(surplus, stride, strict=True)):
+            y = conv_transpose(x, kernels.transpose(0, 1), stride=stride, padding=before, output_padding=surplus)
+            return y
+        y = conv_transpose(x, kernels.transpose(0, 1), stride=stride)
         for i, axis in enumerate(axes):
             y = axis.unpad(y, i + 2)
         return y
+    conv = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
+    if around and all(left == right for left, right in margins):
+        return conv(x, kernels, stride=stride, padding=before)
+    return conv(_padded(x, axes), kernels, stride=stride)
+
+
+_TORCH_MODE = {"zeros": "constant", "replicate": "replicate", "reflect": "reflect", "circular": "circular"}
+
+
+def _padded(x: Tensor, axes: Sequence[AxisOperator]) -> Tensor:
+    """All samples that the taps read: by torch's padding, which is fast, where it can."""
+    margins = [axis.margins for axis in axes]
+    widest = max(max(pair) - axis.n_in for pair, axis in zip(margins, axes, strict=True))
+    if min(min(pair) for pair in margins) >= 0 and widest < 0:  # torch folds once, and does not crop
+        flat = [margin for pair in reversed(margins) for margin in pair]
+        return F.pad(x, flat, mode=_TORCH_MODE[axes[0].padding_mode])
     for i, axis in enumerate(axes):
         x = axis.pad(x, i + 2)
-    conv = (F.conv1d, F.conv2d, F.conv3d)[len(axes) - 1]
-    return conv(x, kernels, stride=stride)
+    return x
 
 
 def contract(

@@ -61,6 +61,12 @@ class AxisOperator:
         index = torch.arange(length, device=self.taps.device) + self.start
         return fold(index, self.n_in, self.padding_mode)
 
+    @property
+    def margins(self) -> tuple[int, int]:
+        """How many samples before the first and behind the last one the taps read (negative: are not read)."""
+        length = self.stride * (self.n_out - 1) + self.taps.shape[1]
+        return -self.start, length + self.start - self.n_in
+
     def matrix(self) -> Tensor:
         """The operator as `(F1, rows, columns)`: `n_out × n_in`, or its transpose."""
         taps, device = self.taps, self.taps.device
@@ -75,15 +81,16 @@ class AxisOperator:
     def pad(self, x: Tensor, axis: int) -> Tensor:
         """The fine axis of `x`, extended to all samples that the taps read."""
         index, inside = self.reads()
-        shape = [1] * x.ndim
-        shape[axis] = -1
-        return x.index_select(axis, index) * inside.view(shape).to(x.dtype)
+        return self._masked(x.index_select(axis, index), inside, axis)
 
     def unpad(self, x: Tensor, axis: int) -> Tensor:
         """The adjoint of `pad`."""
         index, inside = self.reads()
-        shape = [1] * x.ndim
-        shape[axis] = -1
         folded = list(x.shape)
         folded[axis] = self.n_in
-        return x.new_zeros(folded).index_add(axis, index, x * inside.view(shape).to(x.dtype))
+        return x.new_zeros(folded).index_add(axis, index, self._masked(x, inside, axis))
+
+    def _masked(self, x: Tensor, inside: Tensor, axis: int) -> Tensor:
+        if self.padding_mode != "zeros":
+            return x
+        return x * inside.view([-1 if i == axis else 1 for i in range(x.ndim)]).to(x.dtype)

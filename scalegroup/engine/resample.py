@@ -14,7 +14,12 @@ def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     """Apply one matrix `(n_out, n_in)` along each of the last axes of `x`."""
     for i, matrix in enumerate(matrices):
         axis = x.ndim - len(matrices) + i
-        x = (x.movedim(axis, -1) @ matrix.to(x.dtype).t()).movedim(-1, axis)
+        before, behind = x.shape[:axis], x.shape[axis + 1 :]
+        matrix = matrix.to(x.dtype)
+        if not behind:
+            x = x @ matrix.t()
+        else:  # the axes behind are one, so that nothing has to be moved
+            x = (matrix @ x.reshape(*before, x.shape[axis], behind.numel())).reshape(*before, -1, *behind)
     return x
 
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+import torch
 
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.models.options import activation, dropout, norm
+from scalegroup.nn.module import Samples
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class ResidualUnit(nn.EquivariantModule):
         elif in_type != out_type:
             self.shortcut = nn.Linear(in_type, out_type)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, in_type.size, *space)` to `(batch, out_type.size, *space')`."""
-        short: Tensor = x if self.shortcut is None else self.shortcut(x)
-        return short + self.units(x)  # type: ignore[no-any-return]
+        short: Samples = x if self.shortcut is None else self.shortcut(x)
+        return nn.each(torch.add, short, self.units(x))  # type: ignore[no-any-return]

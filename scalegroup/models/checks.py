@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import lcm, prod
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,17 @@ def as_strides(value: object) -> tuple[Any, ...]:
         return as_integer(stride, expected, hint)
 
     return tuple(convert(stride) for stride in _as_tuple(value, expected, hint))
+
+
+def total_stride(strides: Iterable[Any]) -> int:
+    """The number of voxels between samples behind all strides, a common multiple of those of all axes.
+
+    Example:
+        >>> total_stride([2, (1, 2, 2)])
+        4
+    """
+    axes = [stride if isinstance(stride, tuple) else (stride,) * 3 for stride in strides]
+    return lcm(*(prod(stride) for stride in zip(*axes, strict=False))) if axes else 1
 
 
 def as_flag(value: object, name: str) -> bool:

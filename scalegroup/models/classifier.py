@@ -12,9 +12,10 @@ from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe
-from scalegroup.models.checks import as_channels, as_count, as_flag, as_strides, as_train_scales
+from scalegroup.models.checks import as_channels, as_count, as_flag, as_strides, as_train_scales, total_stride
 from scalegroup.models.runs import ScaleRuns
 from scalegroup.nn.module import group_of
+from scalegroup.symbolic import Basis
 
 
 class Classifier(ScaleRuns):
@@ -35,6 +36,8 @@ class Classifier(ScaleRuns):
         train_scales: number of neighbouring scales in a step of training, as in `UNet`. Default None: all.
         admissible: zero-mean kernels in all convolutions. Default False.
         oversample: factor of the finer grid on which activations act. Default 1.
+        sampling, basis: as in `UNet`. Default "uniform" and None.
+        kernel_size: samples along each axis of free kernels (`basis="free"`). Default 3.
 
     Shape:
         `(batch, in_channels, *space)` to `(batch, num_classes)`.
@@ -79,6 +82,9 @@ class Classifier(ScaleRuns):
         admissible: bool = False,
         oversample: int = 1,
         padding_mode: str = "replicate",
+        sampling: str = "uniform",
+        basis: Basis | str | None = None,
+        kernel_size: int = 3,
         method: str = "auto",
     ) -> None:
         super().__init__()
@@ -87,7 +93,7 @@ class Classifier(ScaleRuns):
             hint = "give one stride for each block"
             raise ScaleGroupError("channels and strides of equal length, 1 or more", (channels, strides), hint)
         self.channels, self.strides = channels, strides
-        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first, sampling=sampling)
         conv = {
             "order": order,
             "sigma": sigma,
@@ -97,12 +103,17 @@ class Classifier(ScaleRuns):
             "padding_mode": padding_mode,
             "bias": bias,
             "admissible": as_flag(admissible, "admissible"),
+            "basis": basis,
+            "kernel_size": kernel_size,
             "method": method,
         }
         recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
         self.train_scales = as_train_scales(train_scales, group.num_scales)
         type_ = as_count(in_channels, "in_channels") * group.scalar
         blocks: list[nn.EquivariantModule] = []
+        if sampling == "haar":
+            blocks.append(nn.HaarLift(type_, total_stride(strides), padding_mode=padding_mode))
+            type_ = blocks[0].out_type
         for count, stride in zip(channels, strides, strict=True):
             block = recipe.unit(type_, count * group.regular, stride)
             type_ = block.out_type

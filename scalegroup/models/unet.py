@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe, ResidualUnit
-from scalegroup.models.checks import as_admissible, as_channels, as_count, as_strides, as_train_scales
+from scalegroup.models.checks import as_admissible, as_channels, as_count, as_strides, as_train_scales, total_stride
 from scalegroup.models.runs import ScaleRuns
-from scalegroup.nn.module import group_of
+from scalegroup.nn.module import Samples, group_of
+from scalegroup.symbolic import Basis
 
 
 class UNet(ScaleRuns, nn.EquivariantModule):
@@ -33,7 +35,9 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         out_channels: output channels (classes). Default 2.
         channels: fields at each level, finest first. Default (8, 16, 32).
         strides: stride between the levels, one less than levels; numbers or one per axis. Default (2, 2).
-        kernel_size, up_kernel_size: not used; `order`, `sigma` and `support` set the kernels.
+        kernel_size: samples along each axis of free kernels (`basis="free"`), default 3; the others are set by `order`,
+            `sigma` and `support`.
+        up_kernel_size: not used.
         num_res_units: convolutions in each residual unit; 0 for plain convolutions. Default 0.
         act: "silu" (default), or another name, class, or (name, options).
         norm: "batch" (default), "instance", "group", None, or (name, options).
@@ -57,11 +61,16 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
         oversample: factor of the finer grid on which activations act. Default 1.
         padding_mode: "replicate" (default: a constant background stays constant), "zeros", "reflect", "circular".
+        sampling: "uniform": all scales on the grid of the voxels, each as dear as any other; or "haar": each scale on a
+            grid of its own spacing, exact behind the lifting whatever the layers do, and cheap. Default "uniform".
+        basis: of the kernels: None for Hermite-Gaussians, a `Basis`, or "free" for ordinary kernels, which need
+            `sampling="haar"`. Default None.
         method: how the engine executes convolutions. Default "auto".
 
     Shape:
         `(batch, in_channels, *space)` of any size to `(batch, out_channels, *space)`, or
-        `(batch, out_channels * num_scales, *space)` with `scale_pool=None`.
+        `(batch, out_channels * num_scales, *space)` with `scale_pool=None` (a tuple with a tensor for each scale if
+        sampled as "haar").
 
     Raises:
         ScaleGroupError: (a ValueError) for bad arguments.
@@ -107,18 +116,20 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         admissible: bool | str = False,
         oversample: int = 1,
         padding_mode: str = "replicate",
+        sampling: str = "uniform",
+        basis: Basis | str | None = None,
         method: str = "auto",
     ) -> None:
-        if kernel_size is not None or up_kernel_size is not None:
-            name = "kernel_size" if kernel_size is not None else "up_kernel_size"
+        if (kernel_size is not None and basis != "free") or up_kernel_size is not None:
+            name = "kernel_size" if up_kernel_size is None else "up_kernel_size"
             hint = f"replace {name} by order and sigma: kernels reach support * sigma at every scale"
-            raise ScaleGroupError("order, sigma and support", f"{name}={kernel_size or up_kernel_size}", hint)
+            raise ScaleGroupError("order, sigma and support", f"{name}={up_kernel_size or kernel_size}", hint)
         channels, strides = _levels(channels, strides)
         if scale_padding == "valid":
             hint = "skip connections need one window; use 'zeros' or 'replicate'"
             raise ScaleGroupError("scale_padding out of ('zeros', 'replicate')", repr(scale_padding), hint)
         in_channels, out_channels = as_count(in_channels, "in_channels"), as_count(out_channels, "out_channels")
-        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first, sampling=sampling)
         image, logits = in_channels * group.scalar, out_channels * group.regular
         super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
         self.channels, self.strides = channels, strides
@@ -131,14 +142,20 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             "scale_padding": scale_padding,
             "padding_mode": padding_mode,
             "bias": bias,
+            "basis": basis,
+            "kernel_size": 3 if kernel_size is None else kernel_size,
             "method": method,
         }
         self._recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
         self._units = as_count(num_res_units, "num_res_units", minimum=0)
         self._admissible = as_admissible(admissible)
+        self.lift: nn.HaarLift | None = None
+        if sampling == "haar":
+            self.lift = nn.HaarLift(image, total_stride(strides), padding_mode=padding_mode)
+            image = self.lift.out_type
         fields = [c * group.regular for c in channels]
         self.levels = self._level(image, logits, fields, list(strides), is_top=True)
-        self.projection = nn.ScalePool(logits, scale_pool) if scale_pool is not None else None
+        self.projection = nn.ScalePool(logits, scale_pool, padding_mode) if scale_pool is not None else None
 
     def _level(
         self, in_type: FieldType, out_type: FieldType, fields: list[FieldType], strides: list[Any], is_top: bool
@@ -170,13 +187,23 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             layers.append(ResidualUnit(self._recipe, out_type, out_type, subunits=1, last_conv_only=is_top))
         return conv, nn.Sequential(*layers) if layers else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, in_channels, *space)` to `(batch, out_channels, *space)`."""
-        return self.on_run(self, self._run_all, x)
+    def forward(self, x: Tensor, unit: float | Sequence[float] | None = None) -> Samples:
+        """`(batch, in_channels, *space)` to `(batch, out_channels, *space)`.
 
-    def _run_all(self, x: Tensor) -> Tensor:
-        y: Tensor = self.levels(self.check(x))
-        return y if self.projection is None else self.projection(y)
+        With `sampling="haar"`, `unit` is the spacing of the grid of scale 1 in voxels, see `nn.HaarLift`; and without
+        a projection the result is a tuple of `(batch, out_channels, *space_s)`.
+        """
+        if unit is not None and self.lift is None:
+            raise ScaleGroupError("unit=None for sampling='uniform'", unit, "make the network with sampling='haar'")
+        return self.on_run(self, partial(self._run_all, unit=unit), x)
+
+    def _run_all(self, x: Tensor, unit: float | Sequence[float] | None) -> Samples:
+        x = self.check(x)
+        if self.lift is None:
+            y = self.levels(x)
+            return y if self.projection is None else self.projection(y)  # type: ignore[no-any-return]
+        y = self.levels(self.lift(x, unit))
+        return y if self.projection is None else self.projection(y, output_size=x.shape[2:], unit=unit)  # type: ignore[no-any-return]
 
     def summary(self) -> str:
         """One line: types, levels, scales, and the number of weights."""
@@ -203,10 +230,12 @@ class _Level(nn.EquivariantModule):
         super().__init__(down.in_type, up.out_type)
         self.down, self.inner, self.up, self.refine = down, inner, up, refine
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Samples) -> Samples:
         """`(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`."""
         skip = self.down(x)
-        y: Tensor = self.up(torch.cat([skip, self.inner(skip)], dim=1), output_size=x.shape[2:])
+        merged = nn.each(lambda a, b: torch.cat([a, b], dim=1), skip, self.inner(skip))
+        size = x.shape[2:] if isinstance(x, Tensor) else [grid.shape[2:] for grid in x]
+        y: Samples = self.up(merged, output_size=size)
         return y if self.refine is None else self.refine(y)
 
 
