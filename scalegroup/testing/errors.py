@@ -13,9 +13,17 @@ from torch import Tensor
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.groups.checks import as_integer
+from scalegroup.nn.module import Samples, each, grids, on_grids
 from scalegroup.testing.experiment import Experiment, Protocol, group_of
-from scalegroup.testing.inputs import Array, centred, lines
+from scalegroup.testing.inputs import AnalyticField, centred, lines
+from scalegroup.testing.places import Axes, input_places, product_of_strides, sampled
 from scalegroup.testing.sampling import at_positions, circular, with_padding
+
+Placed = tuple[list[Tensor], list[Axes]]
+"""The tensors of a field, and the grid of each."""
+
+DIVISOR = "divisor, an integer >= 1", "it is the product of all strides"
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ def equivariance_error(
     out_type: FieldType | None = None,
     dim: int | None = None,
     channels: int | None = None,
+    divisor: int | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> EquivarianceErrors:
     """Measure the equivariance of any module under dilation by one factor.
@@ -102,7 +111,9 @@ def equivariance_error(
       up to `wmax`: the strictest of the three.
 
     Args:
-        module: an `EquivariantModule`, or any module that takes and returns one tensor `(batch, channels, *space)`.
+        module: an `EquivariantModule`, or any module that takes and returns one tensor `(batch, channels, *space)`. Of
+            fields with a grid for each scale each is compared on its own grid, where the points of both outputs
+            coincide; their projection is measured on the voxels.
         scale: the factor a. Default: the base of the group, or its smallest power that suits the protocol. Under a
             factor that is no power of the base, regular outputs have only a projected error.
         protocol: "blobs", "lattice" or "torus". Default "blobs".
@@ -115,11 +126,14 @@ def equivariance_error(
         interior: blobs and lattice: share of the volume, per axis, that is compared. Default 0.6.
         inside: leave those scales of a regular input empty from which the factor moves content out of the window, so
             that the truncated window causes no error. Default False.
-        out_spacing: distance of output points in voxels of the input, where the sizes do not tell it.
+        out_spacing: distance of output points in voxels of the input, where the sizes do not tell it; of an output with
+            a grid for each scale in units of the scale.
         in_type: type of the input; default: the module's own.
         out_type: type of the output; default: the module's own, or scalars.
         dim: dimension of space, for a module without types.
         channels: number of input channels, for a module without types.
+        divisor: of an input with a grid for each scale: product of the strides, see `nn.HaarLift`. Default: of all
+            strides in the module.
         dtype: what the copy computes in. Default float64.
 
     Returns:
@@ -142,27 +156,27 @@ def equivariance_error(
     experiment = Experiment.plan(group, scale, protocol, size, interior)
     f = experiment.inputs(in_field, seed, batch, wmax, width, inside)
     g = f.act(experiment.factor)
-    x_f = f.sample([centred(experiment.small)] * group.dim)
-    x_g = g.sample([centred(experiment.large)] * group.dim)
+    strides = product_of_strides(module) if divisor is None else as_integer(divisor, *DIVISOR, minimum=1)
+    sizes = experiment.small, experiment.large
+    places_f, places_g = (input_places(in_field, n, strides, experiment.on_torus) for n in sizes)
+    x_f, x_g = sampled(f, places_f), sampled(g, places_g)
     twin = circular(module) if experiment.on_torus else module
     y_f, y_g = _run(twin, x_f, dtype), _run(twin, x_g, dtype)
     if out_field is None:
-        out_field = y_f.shape[1] * group.scalar
-    if y_f.shape[1] != out_field.size:
-        hint = "give out_type, the type of what the module returns"
-        raise ScaleGroupError(f"an output of {out_field.size} channels, {out_field}", y_f.shape[1], hint)
+        out_field = y_f[0].shape[1] * group.scalar
+    _check_output(y_f, out_field)
 
-    grids = experiment.output_grids(tuple(y_f.shape[2:]), tuple(y_g.shape[2:]), out_spacing)
-    inputs = _compare(experiment, f.sample(grids[0]), g.sample(grids[1]), grids, in_field, (0, 0))
-    result = _compare(experiment, y_f, y_g, grids, out_field, truncation_reach(module))
+    shapes_f, shapes_g = ([tuple(y.shape[2:]) for y in ys] for ys in (y_f, y_g))
+    grids_f, grids_g = experiment.output_places(
+        (places_f, places_g), in_field, (shapes_f, shapes_g), out_field, out_spacing
+    )
+    result = _compare(experiment, (y_f, grids_f), (y_g, grids_g), out_field, truncation_reach(module))
     border = 0.0
     modes = {getattr(part, "padding_mode", None) for part in module.modules()} - {None}
     if modes and not experiment.on_torus:
         other = _run(with_padding(module, "zeros" if modes == {"replicate"} else "replicate"), x_g, dtype)
-        points = [experiment.factor * experiment.compared(grid) for grid in grids[0]]
-        seen, changed = (at_positions(y, grids[1], points, None) for y in (y_g, other))
-        border = relative_error(changed, seen)
-    return replace(result, floor=inputs.error, border=border)
+        border = _change(experiment, y_g, other, grids_g)
+    return replace(result, floor=_floor(experiment, f, grids_f, grids_g, out_field), border=border)
 
 
 def truncation_reach(module: torch.nn.Module) -> tuple[int, int]:
@@ -182,14 +196,70 @@ def truncation_reach(module: torch.nn.Module) -> tuple[int, int]:
 
 
 def _compare(
+    experiment: Experiment, f: Placed, g: Placed, field: FieldType, reach: tuple[int, int]
+) -> EquivarianceErrors:
+    """Two fields, each with its grids, at the same physical points."""
+    if not on_grids(field):
+        return _compare_on_grid(experiment, f[0][0], g[0][0], (f[1][0], g[1][0]), field, reach)
+    # Each scale on its own grid; what concerns all scales together, at the same points for all.
+    points = [experiment.compared(centred(experiment.small))] * (f[0][0].ndim - 2)
+    moved = [experiment.factor * p for p in points]
+    periods = [experiment.period(size) for size in (experiment.small, experiment.large)]
+    y_f, y_g = (
+        torch.stack([at_positions(y, axes, where, period) for y, axes in zip(*placed, strict=True)], 2).flatten(1, 2)
+        for placed, where, period in zip((f, g), (points, moved), periods, strict=True)
+    )
+    together = field.with_group(group_of(field).window(sampling="uniform"))
+    result = _compare_on_grid(experiment, y_f, y_g, (points, moved), together, reach)
+    return replace(result, channels=_channels(experiment, f, g, group_of(field)))
+
+
+def _channels(experiment: Experiment, f: Placed, g: Placed, group: ScaleTranslationGroup) -> tuple[float, ...]:
+    """The error of each scale that stays inside the window, each on the points of its own grid."""
+    if experiment.steps is None:
+        return ()
+    pairs = zip(zip(*f, strict=True), list(zip(*g, strict=True))[experiment.steps :], strict=False)
+    return tuple(
+        _compare_on_grid(experiment, y_f, y_g, (grid_f, grid_g), y_f.shape[1] * group.scalar, (0, 0)).scalar
+        for (y_f, grid_f), (y_g, grid_g) in pairs
+    )
+
+
+def _floor(
+    experiment: Experiment, f: AnalyticField, grids_f: list[Axes], grids_g: list[Axes], out_field: FieldType
+) -> float:
+    """The error of the comparison: of the inputs, known everywhere, on the grids of the output."""
+    if on_grids(out_field):  # whatever the input is: as numbers that dilation leaves alone, on every grid
+        group = group_of(f.field_type)
+        f = replace(f, field_type=len(lines(f.field_type)) * group.scalar)
+        pairs = ((f, grids_f), (f.act(experiment.factor), grids_g))
+        one, two = (([field.sample(axes) for axes in places], places) for field, places in pairs)
+        return max(_channels(experiment, one, two, group), default=0.0)
+    g = f.act(experiment.factor)
+    samples = f.sample(grids_f[0]), g.sample(grids_g[0])
+    return _compare_on_grid(experiment, *samples, (grids_f[0], grids_g[0]), f.field_type, (0, 0)).error
+
+
+def _change(experiment: Experiment, y: list[Tensor], other: list[Tensor], grids: list[Axes]) -> float:
+    """By how much two outputs on the same grids differ where outputs are compared: the worst of the scales."""
+    steps = (experiment.steps or 0) if len(grids) > 1 else 0
+    changes = []
+    for one, two, axes in list(zip(y, other, grids, strict=True))[steps:]:
+        points = [experiment.factor * experiment.compared(grid / experiment.factor) for grid in axes]
+        seen, changed = (at_positions(part, axes, points, None) for part in (one, two))
+        changes.append(relative_error(changed, seen))
+    return max(changes, default=0.0)
+
+
+def _compare_on_grid(
     experiment: Experiment,
     y_f: Tensor,
     y_g: Tensor,
-    grids: tuple[list[Array], list[Array]],
+    grids: tuple[Axes, Axes],
     field: FieldType,
     reach: tuple[int, int],
 ) -> EquivarianceErrors:
-    """Two fields on their grids, at the same physical points."""
+    """Two fields on one grid each."""
     a, steps = experiment.factor, experiment.steps or 0
     points = [experiment.compared(grid) for grid in grids[0]]
     period = experiment.period(experiment.large)
@@ -256,13 +326,26 @@ def _types(
     return channels * ScaleTranslationGroup(dim, base=scale, num_scales=1).scalar, None
 
 
-def _run(module: torch.nn.Module, x: Tensor, dtype: torch.dtype) -> Tensor:
+def _run(module: torch.nn.Module, x: Samples, dtype: torch.dtype) -> list[Tensor]:
+    """The tensors of the output: one, or one for each scale."""
     twin = copy.deepcopy(module).eval().to(dtype)
     place = next((p.device for p in twin.parameters()), torch.device("cpu"))
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        y = twin(x.to(place, dtype))
-    if not isinstance(y, Tensor) or y.ndim != x.ndim:
-        received = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-        hint = "wrap the module so that it returns one field"
-        raise ScaleGroupError(f"an output tensor of {x.ndim} axes (batch, channels, *space)", received, hint)
-    return y.double().cpu()
+        y = twin(each(lambda part: part.to(place, dtype), x))
+    parts, axes = list(y) if isinstance(y, tuple | list) else [y], grids(x)[0].ndim
+    for part in parts:
+        if not isinstance(part, Tensor) or part.ndim != axes:
+            received = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+            hint = "wrap the module so that it returns one field"
+            raise ScaleGroupError(f"an output tensor of {axes} axes (batch, channels, *space)", received, hint)
+    return [part.double().cpu() for part in parts]
+
+
+def _check_output(y: list[Tensor], field: FieldType) -> None:
+    hint = "give out_type, the type of what the module returns"
+    haar = on_grids(field)
+    count, size = (group_of(field).num_scales, len(lines(field))) if haar else (1, field.size)
+    if len(y) != count:
+        raise ScaleGroupError(f"an output of {count} tensors, one for each scale of {field}", len(y), hint)
+    if y[0].shape[1] != size:
+        raise ScaleGroupError(f"an output of {size} channels, {field}", y[0].shape[1], hint)

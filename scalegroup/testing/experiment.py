@@ -14,8 +14,9 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.groups.checks import as_finite, as_integer
+from scalegroup.nn.module import on_grids
 from scalegroup.testing.inputs import ALL_SCALES, AnalyticField, Array, Blobs, Waves, centred
-from scalegroup.testing.sampling import output_spacing
+from scalegroup.testing.places import Axes, output_places
 
 Protocol = Literal["blobs", "lattice", "torus"]
 DEFAULT_SIZE = {
@@ -107,26 +108,42 @@ class Experiment:
         """The side of the torus with this many voxels."""
         return float(size) if self.on_torus else None
 
-    def output_grids(
-        self, f_shape: tuple[int, ...], g_shape: tuple[int, ...], spacing: float | None
-    ) -> tuple[list[Array], list[Array]]:
-        """Positions of the output points along each axis, for both inputs, in voxels of the input."""
-        if not self.on_torus:
-            return self._grids(self.small, f_shape, spacing), self._grids(self.large, g_shape, spacing)
-        fits = [max(n, m) % min(n, m) == 0 for n, m in self._sizes(f_shape, g_shape)]
+    def output_places(
+        self,
+        inputs: tuple[list[Axes], list[Axes]],
+        in_type: FieldType,
+        shapes: tuple[list[tuple[int, ...]], list[tuple[int, ...]]],
+        out_type: FieldType,
+        spacing: float | None,
+    ) -> tuple[list[Axes], list[Axes]]:
+        """Positions of the output points, for both inputs, in voxels of the input: one grid, or one for each scale."""
+        sizes = (self.small, self.large)
+        if self.on_torus:
+            if not on_grids(in_type) and not on_grids(out_type):
+                self._check_strides(shapes[0][0], shapes[1][0])
+            f, g = (
+                [[centred(n, size / n) for n in shape] for shape in s] for size, s in zip(sizes, shapes, strict=True)
+            )
+        elif spacing is not None:
+            scales = group_of(out_type).scales if on_grids(out_type) else (1.0,)
+            f, g = (
+                [[centred(n, spacing * scale) for n in shape] for shape, scale in zip(s, scales, strict=True)]
+                for s in shapes
+            )
+        else:
+            f, g = (
+                output_places(size, place, in_type, s, out_type)
+                for size, place, s in zip(sizes, inputs, shapes, strict=True)
+            )
+        return f, g
+
+    def _check_strides(self, f_shape: tuple[int, ...], g_shape: tuple[int, ...]) -> None:
+        pairs = [(self.small, n) for n in f_shape] + [(self.large, n) for n in g_shape]
+        fits = [max(n, m) % min(n, m) == 0 for n, m in pairs]
         same = [n * self.large == m * self.small for n, m in zip(f_shape, g_shape, strict=True)]
         if not all(fits + same):
             hint = "give such a size, or use protocol='blobs'"
             raise ScaleGroupError("sizes that the module's strides divide", (self.small, self.large), hint)
-        return [centred(n, self.small / n) for n in f_shape], [centred(n, self.large / n) for n in g_shape]
-
-    def _sizes(self, f_shape: tuple[int, ...], g_shape: tuple[int, ...]) -> list[tuple[int, int]]:
-        """Input and output size along each axis, for both inputs."""
-        return [(self.small, n) for n in f_shape] + [(self.large, n) for n in g_shape]
-
-    @staticmethod
-    def _grids(n_in: int, shape: tuple[int, ...], spacing: float | None) -> list[Array]:
-        return [centred(n, output_spacing(n_in, n) if spacing is None else spacing) for n in shape]
 
     def compared(self, grid: Array) -> Array:
         """Those positions on f's output grid where the outputs are compared."""

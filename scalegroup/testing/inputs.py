@@ -134,6 +134,19 @@ class AnalyticField(ABC):
         turned = replace(self, amplitudes=np.einsum("kl,bla->bka", self._mixing(element), self.amplitudes))
         return turned._dilate(element.s)._move(element)
 
+    def at_scale(self, index: int) -> Self:
+        """The same field at one scale of its window only.
+
+        Example:
+            >>> from scalegroup.groups import ScaleTranslationGroup
+            >>> blobs = Blobs.random(2 * ScaleTranslationGroup(dim=1, num_scales=3).regular, radius=3.0)
+            >>> x, grid = blobs.sample([centred(9)]), [centred(9)]
+            >>> torch.equal(blobs.at_scale(1).sample(grid), x[:, 1::3])
+            True
+        """
+        group: Any = self.field_type.group
+        return replace(self, field_type=self.field_type.with_group(group.window(1, group.first + index)))
+
     def _dilate(self, factor: float) -> Self:
         weights = np.array([line.weight for line in lines(self.field_type)])
         amplitudes = self.amplitudes * factor ** weights[:, None]

@@ -30,7 +30,7 @@ def with_padding(module: Module, mode: str) -> Module:
     twin = copy.deepcopy(module)
     for part in twin.modules():
         fixed = isinstance(part, torch.nn.modules.conv._ConvTransposeNd)
-        if isinstance(getattr(part, "padding_mode", None), str) and not fixed:
+        if isinstance(vars(part).get("padding_mode"), str) and not fixed:
             part.padding_mode = mode  # type: ignore[assignment]
     return twin
 
