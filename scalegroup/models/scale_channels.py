@@ -126,11 +126,6 @@ class ScaleChannels(ScaleRuns):
         group = group_of(self.lift.in_type)
         return None if self.in_channels is None else self.in_channels * group.scalar
 
-    @property
-    def padding_mode(self) -> str:
-        """What lies outside the volume."""
-        return self.lift.padding_mode
-
     def grids(self, space: Sequence[int], unit: float | Sequence[float] | None = None) -> list[Grid]:
         """The grid of each scale in use over a volume of so many voxels, finest first."""
         return self.lift.grids(space, unit)
@@ -173,7 +168,9 @@ class ScaleChannels(ScaleRuns):
         scales, base = self.lift.scales, group_of(self.lift.in_type).base
 
         def logits_of(k: int) -> Tensor:
-            (grid,) = haar_grids((scales[0] * base**k,), x.shape[2:], unit, self.lift.divisor, False, self.padding_mode)
+            (grid,) = haar_grids(
+                (scales[0] * base**k,), x.shape[2:], unit, self.lift.divisor, False, self.lift.padding_mode
+            )
             (output,) = self._outputs(x, [grid])
             return self._on_voxels(*output, x)
 
@@ -197,14 +194,14 @@ class ScaleChannels(ScaleRuns):
 
     def _lifted(self, x: Tensor, grid: Grid) -> Tensor:
         with _exact(x):
-            return resample(_at_least_float32(x), *grid, self.padding_mode).to(x.dtype)
+            return resample(_at_least_float32(x), *grid, self.lift.padding_mode).to(x.dtype)
 
     def _on_voxels(self, y: Tensor, grid: Grid, x: Tensor) -> Tensor:
         y = _at_least_float32(y)
         if y.ndim == 2:
             return y
         with _exact(x):
-            return to_voxels(y, grid, x.shape[2:], self.padding_mode)
+            return to_voxels(y, grid, x.shape[2:], self.lift.padding_mode)
 
     def _precision(self, x: Tensor) -> AbstractContextManager[Any]:
         return nullcontext() if self.amp is None else torch.autocast(x.device.type, dtype=self.amp)
@@ -244,7 +241,7 @@ class ScaleChannels(ScaleRuns):
             raise ScaleGroupError("a known number of in_channels", None, hint)
         itemsize = None if self.amp is None else self.amp.itemsize
         scales = self.lift.scales
-        grids = haar_grids((1.0, *scales), sizes, None, self.lift.divisor, False, self.padding_mode)
+        grids = haar_grids((1.0, *scales), sizes, None, self.lift.divisor, False, self.lift.padding_mode)
         plain, *costs = [cost_of(self.backbone, (1, self.in_channels, *grid.sizes), itemsize) for grid in grids]
         rows = [(f"{s:.3g}", g.sizes, cost) for s, g, cost in zip(scales, grids[1:], costs, strict=True)]
         rows.append(("window", (), total(costs)))
