@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from scalegroup.kernels import OUTSIDE, fold_index
 
-def fold(index: Tensor, size: int, padding_mode: str) -> tuple[Tensor, Tensor]:
-    """The sample that each (possibly outside) index reads, and whether it reads one at all.
 
-    Args:
-        index: integer positions on an axis, any shape.
-        size: number of samples on that axis.
-        padding_mode: zeros, replicate, reflect (about the outer samples, as often as needed) or circular.
-
-    Returns:
-        Indices in `0 … size-1` and a boolean mask that is False where zeros are read.
-    """
-    inside = torch.ones_like(index, dtype=torch.bool)
-    if padding_mode == "circular":
-        return index % size, inside
-    if padding_mode == "reflect":
-        return (size - 1) - ((size - 1) - index % max(2 * (size - 1), 1)).abs(), inside
-    if padding_mode == "zeros":
-        inside = (index >= 0) & (index < size)
-    return index.clamp(0, size - 1), inside
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _folded(start: int, length: int, size: int, padding_mode: str, device: torch.device) -> Tensor:
+    """The sample that each position from `start` on reads, or `OUTSIDE`."""
+    index = fold_index(np.arange(start, start + length), size, padding_mode)  # type: ignore[arg-type]
+    return torch.tensor(index, device=device)
 
 
 @dataclass(frozen=True)
@@ -56,10 +45,10 @@ class AxisOperator:
     transposed: bool = False
 
     def reads(self) -> tuple[Tensor, Tensor]:
-        """Which fine samples the padded axis holds, as `fold` gives them; its first one is `start`."""
+        """Which fine samples the padded axis holds, the first one at `start`, and whether it holds one at all."""
         length = self.stride * (self.n_out - 1) + self.taps.shape[1]
-        index = torch.arange(length, device=self.taps.device) + self.start
-        return fold(index, self.n_in, self.padding_mode)
+        index = _folded(self.start, length, self.n_in, self.padding_mode, self.taps.device)
+        return index.clamp(min=0), index != OUTSIDE
 
     @property
     def margins(self) -> tuple[int, int]:
@@ -69,10 +58,8 @@ class AxisOperator:
 
     def matrix(self) -> Tensor:
         """The operator as `(F1, rows, columns)`: `n_out × n_in`, or its transpose."""
-        taps, device = self.taps, self.taps.device
-        first = self.start + self.stride * torch.arange(self.n_out, device=device)
-        offsets = torch.arange(taps.shape[1], device=device)
-        index, inside = fold(first[:, None] + offsets, self.n_in, self.padding_mode)
+        taps = self.taps
+        index, inside = (part.unfold(0, taps.shape[1], self.stride) for part in self.reads())  # (n_out, L)
         values = taps[:, None, :] * inside  # (F1, n_out, L)
         matrix = taps.new_zeros(taps.shape[0], self.n_out, self.n_in)
         matrix = matrix.scatter_add(2, index.expand(values.shape), values)

@@ -23,13 +23,13 @@ def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     return x
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
 def _resampling(n_in: int, n_out: int, ratio: float, padding_mode: str, device: torch.device) -> Tensor:
     matrix = resampling_matrix(n_in, n_out, ratio, padding_mode)
     return torch.tensor(matrix, device=device)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
 def _smoothing(n_in: int, n_out: int, ratio: float, sigma: float, padding_mode: str, device: torch.device) -> Tensor:
     matrix = smoothing_matrix(n_in, n_out, ratio, sigma, padding_mode)
     return torch.tensor(matrix, device=device)

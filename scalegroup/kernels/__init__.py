@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scalegroup.kernels.accuracy import declared_error, product_error
 from scalegroup.kernels.grid import (
+    OUTSIDE,
     first_position,
     fold_index,
     operator_matrix,
@@ -16,6 +17,7 @@ from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps
 from scalegroup.kernels.taps import Taps, sample_taps
 
 __all__ = [
+    "OUTSIDE",
     "Taps",
     "declared_error",
     "first_position",

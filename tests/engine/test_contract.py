@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, multiply_adds
-from scalegroup.engine.operators import fold
 from scalegroup.errors import ScaleGroupError
 from scalegroup.kernels import first_position, operator_matrix, output_positions, output_size, sample_taps
 from scalegroup.symbolic import Basis, HermiteBasis, SymbolicBasis
@@ -337,16 +336,14 @@ def test_transposed_matrices_are_adjoint(axis: AxisOperator) -> None:
 
 
 @given(st.integers(2, 9), modes, st.data())
-def test_folding_is_torchs_padding(n: int, mode: str, data: st.DataObject) -> None:
+def test_pad_is_torchs_padding(n: int, mode: str, data: st.DataObject) -> None:
     reach = data.draw(st.integers(0, n - 1 if mode == "reflect" else n))  # torch reflects once only
     x = torch.arange(1.0, n + 1)
-    index, inside = fold(torch.arange(-reach, n + reach), n, mode)
-    assert torch.equal(x[index] * inside, F.pad(x[None, None], (reach, reach), mode=TORCH_MODE[mode])[0, 0])
+    axis = AxisOperator(torch.ones(1, 2 * reach + 1), -reach, 1, n, n, mode)
+    assert torch.equal(axis.pad(x, 0), F.pad(x[None, None], (reach, reach), mode=TORCH_MODE[mode])[0, 0])
 
 
 @pytest.mark.parametrize("make", [torch.zeros, torch.ones])
 def test_reflection_of_one_voxel_is_that_voxel(make: Callable[[int], Tensor]) -> None:
-    index, inside = fold(torch.arange(-3, 4), 1, "reflect")
-    assert not index.any()
-    assert bool(inside.all())
-    assert torch.equal(make(1)[index], make(7))
+    axis = AxisOperator(torch.ones(1, 7), -3, 1, 1, 1, "reflect")
+    assert torch.equal(axis.pad(make(1), 0), make(7))
