@@ -82,6 +82,11 @@ def _nearest_spacing(ratio: float) -> float:
     return float(round(ratio)) if ratio >= 1 else 1.0 / round(1.0 / ratio)
 
 
+def spacing_of(axis: Array) -> float:
+    """The distance of the samples along an axis; 1 for a single one."""
+    return float(axis[1] - axis[0]) if len(axis) > 1 else 1.0
+
+
 def product_of_strides(module: torch.nn.Module) -> int:
     """The product of the strides of all layers that lead to a coarser grid; shortcuts count too."""
     parts = [part for part in module.modules() if not getattr(part, "transposed", False)]
