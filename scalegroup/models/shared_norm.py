@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from scalegroup.errors import ScaleGroupError
 
 M = TypeVar("M", bound=torch.nn.Module)
+Mode = tuple[bool, ...]  # which modules are in training
 _PLAIN = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
 
 
@@ -98,7 +100,8 @@ class GridsTogether:
     """Runs a network on several grids at once, layer by layer, so that its shared norms see all of them.
 
     The path to the norms is traced by `torch.fx`; a module without norms inside is one step of it and may do what it
-    wants. Traces are remembered, but neither copied nor pickled.
+    wants. The first run compares the trace with the network itself, on the last grid. Traces are remembered, but
+    neither copied nor pickled.
 
     Example:
         >>> import torch
@@ -110,10 +113,11 @@ class GridsTogether:
     """
 
     def __init__(self) -> None:
-        self._traces: dict[tuple[bool, ...], fx.Graph] = {}
+        self._traces: dict[Mode, fx.Graph] = {}
+        self._compared: set[Mode] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_traces": {}}
+        return {"_traces": {}, "_compared": set()}
 
     def needed(self, module: torch.nn.Module) -> bool:
         """Whether some norm inside uses the statistics of its input now."""
@@ -125,30 +129,30 @@ class GridsTogether:
         Raises:
             ScaleGroupError: if `torch.fx` cannot trace the path to the batch norms.
         """
-        mode = tuple(part.training for part in module.modules())
+        mode = _mode(module)
         if mode not in self._traces:
-            self._traces[mode] = _traced(module)
+            try:
+                self._traces[mode] = _Tracer().trace(_Root(module))
+            except Exception as error:  # whatever a user's forward does with a proxy
+                raise _untraceable(module, f"torch.fx says: {error}") from error
         return self._traces[mode]
 
     def __call__(self, module: torch.nn.Module, grids: Sequence[Tensor]) -> list[Any]:
-        """The module's output on each grid."""
+        """The module's output on each grid.
+
+        Raises:
+            ScaleGroupError: if the trace does not do what the module does.
+        """
         graph = self.trace(module)
-        last_uses = _last_uses(graph)
-        root = _Root(module)
-        count = len(grids)
-        values: dict[fx.Node, list[Any]] = {}
-        for node in graph.nodes:
-            if node.op == "placeholder":
-                values[node] = list(grids)
-            elif node.op == "output":
-                return [_pick(node.args[0], values, i) for i in range(count)]
-            elif node.op == "get_attr":
-                values[node] = [_attribute(root, node.target)] * count
-            else:
-                values[node] = _step(root, node, values, count)
-            for used in last_uses.get(node, ()):
-                del values[used]
-        raise RuntimeError("a traced graph ends with its output")
+        mode = _mode(module)
+        if mode not in self._compared:
+            _compare(graph, module, grids[-1].detach())
+            self._compared.add(mode)
+        return _run(graph, module, grids)
+
+
+def _mode(module: torch.nn.Module) -> Mode:
+    return tuple(part.training for part in module.modules())
 
 
 class _Root(torch.nn.Module):
@@ -170,13 +174,51 @@ class _Tracer(fx.Tracer):
         return not norms or norms == [m]
 
 
-def _traced(module: torch.nn.Module) -> fx.Graph:
-    try:
-        return _Tracer().trace(_Root(module))
-    except Exception as error:  # whatever a user's forward does with a proxy
-        reason = f"{type(module).__name__}, of which torch.fx says: {error}"
-        hint = "use instance or group norms, which need no sharing, or a forward without branches on sizes and values"
-        raise ScaleGroupError("a network in which the way to the batch norms can be traced", reason, hint) from error
+def _untraceable(module: torch.nn.Module, reason: str) -> ScaleGroupError:
+    hint = "use instance or group norms, which need no sharing, or a forward without branches on sizes and values"
+    received = f"{type(module).__name__}, of which {reason}"
+    return ScaleGroupError("a network in which the way to the batch norms can be traced", received, hint)
+
+
+def _compare(graph: fx.Graph, module: torch.nn.Module, x: Tensor) -> None:
+    """Raise unless the trace is the module: a proxy is no tensor, and a forward that asks may have gone astray."""
+    twin = copy.deepcopy(module)
+    for part in twin.modules():
+        if isinstance(part, SharedBatchNorm):
+            part.eval()  # one grid alone may be too small for statistics
+    with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
+        _seed(x.device)
+        wanted = twin(x.clone())
+        _seed(x.device)
+        try:
+            (found,) = _run(graph, twin, [x.clone()])
+            torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-3, equal_nan=True, check_stride=False)
+        except Exception as error:
+            raise _untraceable(module, f"the trace by torch.fx does something else: {error}") from error
+
+
+def _seed(device: torch.device) -> None:
+    generator = torch.cuda.default_generators[device.index] if device.type == "cuda" else torch.default_generator
+    generator.manual_seed(0)
+
+
+def _run(graph: fx.Graph, module: torch.nn.Module, grids: Sequence[Tensor]) -> list[Any]:
+    """Each step of the trace on all grids, and the next one."""
+    root, last_uses = _Root(module), _last_uses(graph)
+    count = len(grids)
+    values: dict[fx.Node, list[Any]] = {}
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            values[node] = list(grids)
+        elif node.op == "output":
+            break
+        elif node.op == "get_attr":
+            values[node] = [_attribute(root, node.target)] * count
+        else:
+            values[node] = _step(root, node, values, count)
+        for used in last_uses[node]:
+            del values[used]
+    return [_pick(node.args[0], values, i) for i in range(count)]
 
 
 def _pick(argument: Any, values: dict[fx.Node, list[Any]], index: int) -> Any:

@@ -179,7 +179,9 @@ def test_traces_are_neither_copied_nor_pickled_nor_saved() -> None:
     together.trace(convert_shared_norm(network()))
     copies: list[Callable[[Any], Any]] = [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))]
     assert together._traces
-    assert all(not make(together)._traces for make in copies)
+    for make in copies:
+        assert not make(together)._traces
+        assert len(make(together)(convert_shared_norm(network()).double(), grids())) == 3
 
 
 class Looking(torch.nn.Module):
@@ -199,3 +201,33 @@ def test_the_way_to_the_norms_must_be_traceable_and_nothing_else() -> None:
     assert len(GridsTogether()(net.double(), grids())) == 3
     with pytest.raises(ScaleGroupError, match=r"traced, received Looking, of which torch.fx says.*; use instance"):
         GridsTogether().trace(convert_shared_norm(Looking(network())))
+
+
+class Asking(torch.nn.Module):
+    """Takes what is no tensor for nothing, as a trace's proxy is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.drop = network(), torch.nn.Dropout(0.5)
+
+    def forward(self, x: Any) -> Any:
+        return self.drop(self.inner(x)) if isinstance(x, Tensor) else self.inner(x)
+
+
+def test_a_trace_that_went_astray_is_noticed() -> None:
+    net = convert_shared_norm(Asking()).double()
+    with pytest.raises(ScaleGroupError, match="received Asking, of which the trace by torch.fx does something else"):
+        GridsTogether()(net, grids())
+    net.drop.eval()  # now both ways are the same
+    assert len(GridsTogether()(net, grids())) == 3
+
+
+def test_the_comparison_leaves_no_trace() -> None:
+    net = convert_shared_norm(torch.nn.Sequential(network(), torch.nn.Dropout(0.5))).double()
+    together, twin = GridsTogether(), copy.deepcopy(net)
+    torch.manual_seed(5)
+    first = together(net, grids())
+    torch.manual_seed(5)
+    for y, z in zip(first, together(twin, grids()), strict=True):  # the second time nothing is compared
+        assert torch.equal(y, z)
+    assert all(torch.equal(a, b) for a, b in zip(net.buffers(), twin.buffers(), strict=True))
