@@ -216,7 +216,7 @@ class Asking(torch.nn.Module):
 
 def test_a_trace_that_went_astray_is_noticed() -> None:
     net = convert_shared_norm(Asking()).double()
-    with pytest.raises(ScaleGroupError, match="received Asking, of which the trace by torch.fx does something else"):
+    with pytest.raises(ScaleGroupError, match=r"received Asking, of which the trace by torch\.fx does something else"):
         GridsTogether()(net, grids())
     net.drop.eval()  # now both ways are the same
     assert len(GridsTogether()(net, grids())) == 3
