@@ -21,7 +21,7 @@ from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.models.scale_backbone import channels_of, check_backbone, check_output, divisor_of
 from scalegroup.models.scale_selection import as_select, as_shifts, as_spacing, select_window, unit_of
 from scalegroup.models.scale_summary import cost_of, cost_table, total
-from scalegroup.models.shared_norm import GridsTogether, convert_shared_norm
+from scalegroup.models.shared_norm import GridsTogether, SharedBatchNorm, convert_shared_norm
 from scalegroup.nn.grid import per_axis
 from scalegroup.nn.haar import Grid, haar_grids, to_voxels
 from scalegroup.nn.module import group_of
@@ -117,7 +117,7 @@ class ScaleChannels(ScaleRuns):
         self.last_shift: Tensor | None = None
         self.amp = amp
         self._together = GridsTogether()
-        if self._together.needed(backbone):
+        if any(isinstance(part, SharedBatchNorm) for part in backbone.modules()):
             self._together.trace(backbone)  # fails now rather than in the first step
 
     @property

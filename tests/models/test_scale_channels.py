@@ -279,6 +279,13 @@ def test_half_precision_is_lifted_in_float32() -> None:
     assert distance(net.double()(image()), y.double()) < 0.1
 
 
+def test_compiled_is_the_same_function() -> None:
+    net = network(Small(torch.nn.BatchNorm2d), num_scales=2)
+    torch._dynamo.reset()
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(image()), net(image()))
+
+
 def test_summary_counts_what_a_grid_costs() -> None:
     net = network(torch.nn.Conv2d(1, 4, 3, padding=1), divisor=1, num_scales=3, train_scales=2, run_weights="cheap")
     lines = [line.split() for line in net.float().summary((10, 12)).splitlines()]

@@ -103,4 +103,4 @@ def test_an_image_gets_scores() -> None:
 
 def test_batch_norms_that_cannot_be_reached_are_refused_with_a_way_out() -> None:
     with pytest.raises(ScaleGroupError, match=r"received SwinUNETR, of which torch.fx says.*; use instance or group"):
-        ScaleChannels(swin(norm_name="batch"), spatial_dims=2)
+        ScaleChannels(swin(norm_name="batch").eval(), spatial_dims=2)
