@@ -31,6 +31,8 @@ SCALES = (0.5, 0.63, 0.8, 1.0, 1.25, 1.6)
 SMALL, LARGE = (8, 16, 32), (12, 24, 48)
 RUNS = {"train_scales": 3}
 FINER = {**RUNS, "num_scales": 6, "first": -2}
+HAAR = {**FINER, "sampling": "haar"}
+FREE = {**HAAR, "basis": "free"}
 RECIPES: dict[str, ModelConfig] = {
     "MONAI's U-Net": ModelConfig("plain", (6, 12, 24), num_res_units=0),
     "one scale": ModelConfig("scale", SMALL, num_res_units=0, options={"num_scales": 1}),
@@ -46,6 +48,12 @@ RECIPES: dict[str, ModelConfig] = {
     "the same, 1.5 times the channels": ModelConfig(
         "scale", LARGE, num_res_units=0, options={**FINER, "scale_pool": "logsumexp"}
     ),
+    "the same on Haar grids": ModelConfig("scale", LARGE, options={**HAAR, "scale_pool": "logsumexp"}),
+    "the same, mean": ModelConfig("scale", LARGE, options={**HAAR, "scale_pool": "mean"}),
+    "the same, max  ": ModelConfig("scale", LARGE, options={**HAAR, "scale_pool": "max"}),
+    "Haar grids, free kernels, logsumexp": ModelConfig("scale", SMALL, options={**FREE, "scale_pool": "logsumexp"}),
+    "the same, mean ": ModelConfig("scale", SMALL, options={**FREE, "scale_pool": "mean"}),
+    "the same, max   ": ModelConfig("scale", SMALL, options={**FREE, "scale_pool": "max"}),
 }
 
 

@@ -127,7 +127,7 @@ class GridModule(EquivariantModule):
 
     def sample(self, stride: int, scale: float, half: int = 0) -> Taps:
         """The taps of one scale for a stride, at whole positions or half a sample beside them."""
-        if isinstance(self.basis, FreeBasis):
+        if isinstance(self.basis, FreeBasis):  # has no values in between: half a sample beside is on the sample before
             return sample_taps(self.basis, 1.0, method="sampled", radius=self.basis.kernel_size // 2)
         return sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
 
@@ -174,9 +174,6 @@ class GridModule(EquivariantModule):
     def axes_at(self, scale: int, fine: Sequence[int], coarse: Sequence[int]) -> list[AxisOperator]:
         """For the scale of this index the operators along all axes."""
         phases = self.phases(fine, coarse)
-        if any(phases) and isinstance(self.basis, FreeBasis):
-            hint = "HaarLift(divisor=...) with the product of all strides makes such sizes"
-            raise ScaleGroupError("sizes that are 1 modulo twice the stride, for free-form kernels", tuple(fine), hint)
         axes = []
         for axis, (n_in, n_out, stride) in enumerate(zip(fine, coarse, self.stride, strict=True)):
             taps, first = self.taps_of(scale, axis, phases[axis])

@@ -1,0 +1,252 @@
+"""Haar grids: how exact networks on them are, and what they cost.
+
+    python examples/haar.py [--quick] [--results docs/results]
+
+Part 1: whole U-Nets with random weights under dilation by the base, error of each scale on its own grid, with blobs and
+on the torus; beside each its negative twin, whose grids are not aligned for the last stride. Part 2: time and peak
+memory of a training step and of inference, relative to MONAI's plain U-Net of the same channels in the same process.
+Writes both as tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.networks.nets import BasicUNet
+from monai.networks.nets import UNet as PlainUNet
+
+import scalegroup as sg
+from scalegroup.models import ScaleChannels, UNet
+from scalegroup.nn import run_of_scales
+from scalegroup.testing import Blobs, centred, equivariance_error
+
+Row = tuple[object, ...]
+# Blobs as in examples/accuracy.py: what four strides hold, and far from the border.
+WIDTHS, INTERIOR = (3.0, 4.0), 0.4
+
+
+def plain(channels: tuple[int, ...]) -> torch.nn.Module:
+    """MONAI's U-Net, with ReLU and two convolutions in each residual unit."""
+    strides = (2,) * (len(channels) - 1)
+    return PlainUNet(3, 1, 3, channels, strides, num_res_units=2, act="relu", norm="batch")
+
+
+def ours(channels: tuple[int, ...], **options: Any) -> UNet:
+    """Our U-Net with the same units."""
+    return UNet(3, 1, 3, channels, (2,) * (len(channels) - 1), num_res_units=2, act="relu", **options)
+
+
+# Part 1
+
+
+def networks(channels: tuple[int, ...]) -> dict[str, Callable[..., UNet | ScaleChannels]]:
+    """Networks that return the fields of all scales; `share` spoils how grids are aligned."""
+    haar = {"sampling": "haar", "scale_pool": None}
+    wide = (*channels, channels[-1], channels[-1], channels[0]) if len(channels) == 3 else (channels[0],) * 6
+
+    def aligned(net: UNet, share: int) -> UNet:
+        if net.lift is not None:
+            net.lift.divisor //= share
+        return net
+
+    def around(make: Callable[[], torch.nn.Module], divisor: int) -> ScaleChannels:
+        return ScaleChannels(make(), first=0, num_scales=3, projection=None, divisor=divisor)
+
+    stride = 2 ** (len(channels) - 1)
+
+    return {
+        "U-Net, every scale on the voxels, ReLU": lambda share=1: ours(channels, scale_pool=None),
+        "U-Net, Haar grids, Hermite kernels, ReLU": lambda share=1: aligned(ours(channels, **haar), share),
+        "U-Net, Haar grids, free 3×3×3 kernels, ReLU": lambda share=1: aligned(
+            ours(channels, basis="free", **haar), share
+        ),
+        "ScaleChannels(monai UNet), ReLU": lambda share=1: around(partial(plain, channels), stride // share),
+        "ScaleChannels(monai BasicUNet), leaky ReLU, max pooling": lambda share=1: around(
+            lambda: BasicUNet(3, 1, 3, wide), 16 // share
+        ),
+    }
+
+
+def calibrated(net: UNet | ScaleChannels, size: int) -> UNet | ScaleChannels:
+    """The network in eval mode, its running statistics those of one pass over blobs."""
+    for layer in net.modules():
+        if isinstance(layer, sg.nn.BatchNorm | torch.nn.modules.batchnorm._BatchNorm):
+            layer.momentum = 1.0
+    image = 1 * sg.ScaleTranslationGroup().scalar
+    with torch.no_grad():
+        net.train()(Blobs.random(image, 0.25 * size, WIDTHS, batch=2, seed=1).sample([centred(size)] * 3).float())
+    return net.eval()
+
+
+def errors(net: UNet | ScaleChannels, protocol: str, size: int) -> tuple[float, ...]:
+    """Per-scale errors under one step of the base (two on the torus, where sizes must be whole)."""
+    types = {} if isinstance(net, UNet) else {"out_type": 3 * net.lift.out_type}
+    options = {"width": WIDTHS, "interior": INTERIOR} if protocol == "blobs" else {}
+    found = equivariance_error(net, protocol=protocol, size=size, dtype=torch.float32, **options, **types)  # type: ignore[arg-type]
+    return found.channels
+
+
+def equivariance_rows(sizes: dict[str, int], channels: tuple[int, ...]) -> Iterator[Row]:
+    """Network, protocol, error of each scale, and those of the negative twin."""
+    for name, make in networks(channels).items():
+        for protocol, size in sizes.items():
+            torch.manual_seed(0)
+            net = calibrated(make(), size)
+            found = errors(net, protocol, size)
+            twin = ""
+            if "every scale" not in name and protocol == "blobs":  # grids that tile a period have no other alignment
+                torch.manual_seed(0)
+                twin = shown(errors(calibrated(make(share=2), size), protocol, size))
+            yield name, protocol, shown(found), twin
+
+
+def shown(values: tuple[float, ...]) -> str:
+    """The numbers in a row."""
+    return " ".join(f"{value:.1e}" for value in values)
+
+
+# Part 2
+
+
+def costs(channels: tuple[int, ...]) -> dict[str, Callable[[], torch.nn.Module]]:
+    """What is compared with the plain network."""
+    haar = {"sampling": "haar"}
+    return {
+        "MONAI's U-Net": lambda: plain(channels),
+        "ours, scales 0 … 3 on the voxels": lambda: ours(channels),
+        "ours, Haar grids 0 … 3, Hermite": lambda: ours(channels, **haar),
+        "ours, Haar grids 0 … 3, free kernels": lambda: ours(channels, basis="free", **haar),
+        "ScaleChannels(MONAI's), 0 … 3": lambda: ScaleChannels(
+            plain(channels), first=0, num_scales=4, train_scales=None
+        ),
+        "ours, Haar grids -2 … 3, Hermite, 3 random": lambda: ours(
+            channels, first=-2, num_scales=6, train_scales=3, **haar
+        ),
+        "ScaleChannels(MONAI's), -2 … 3, 3 random": lambda: ScaleChannels(plain(channels)),
+    }
+
+
+def step(net: torch.nn.Module, x: torch.Tensor) -> None:
+    """Forward and backward."""
+    net.zero_grad()
+    net(x).square().mean().backward()
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def training_times(net: torch.nn.Module, x: torch.Tensor) -> float:
+    """Seconds of one training step; the mean over all runs of scales if they are drawn."""
+    count = getattr(net, "train_scales", None)
+    if count is None:
+        return timed(lambda: step(net, x))
+    net.train_scales, window = None, net.lift if isinstance(net, ScaleChannels) else net
+    times = []
+    for start in range(sg.nn.module.group_of(window.in_type).num_scales - count + 1):  # type: ignore[union-attr, arg-type]
+        with run_of_scales(window, start, count):  # type: ignore[type-var]
+            times.append(timed(lambda: step(net, x)))
+    net.train_scales = count
+    return statistics.mean(times)
+
+
+def compare(name: str, channels: tuple[int, ...], size: int, repeats: int) -> tuple[float, float]:
+    """Training step and inference of one network over those of the plain one, medians of turns."""
+    torch.manual_seed(0)
+    x, reference, net = torch.randn(1, 1, size, size, size), plain(channels), costs(channels)[name]()
+    ratios = []
+    for train in (True, False):
+        times: dict[bool, list[float]] = {False: [], True: []}
+        for _ in range(repeats):
+            for own, module in ((False, reference), (True, net)):
+                if train:
+                    times[own].append(training_times(module.train(), x))
+                else:
+                    with torch.inference_mode():
+                        times[own].append(timed(partial(module.eval(), x)))
+        ratios.append(statistics.median(times[True]) / statistics.median(times[False]))
+    return ratios[0], ratios[1]
+
+
+def peak(name: str, channels: tuple[int, ...], size: int, train: bool) -> float:
+    """Bytes by which the process grows for one training step (or one inference) of a network."""
+    torch.manual_seed(0)
+    x, net = torch.randn(1, 1, size, size, size), costs(channels)[name]()
+    small = x[..., :32, :32, :32]
+    if train:
+        step(net, small)  # what torch loads and caches at first
+    else:
+        torch.inference_mode()(net.eval())(small)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(6 if train else 1):  # runs of scales are drawn
+        if train:
+            step(net, x)
+        else:
+            torch.inference_mode()(net.eval())(x)
+    return 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+
+def cost_rows(size: int, channels: tuple[int, ...], repeats: int) -> Iterator[Row]:
+    """Each measurement in a process of its own, so that none inherits the memory of another."""
+    context = multiprocessing.get_context("spawn")
+    for name, make in costs(channels).items():
+        with context.Pool(1, maxtasksperchild=1) as pool:
+            training, inference = pool.apply(compare, (name, channels, size, repeats))
+            memory = [pool.apply(peak, (name, channels, size, train)) / 2**20 for train in (True, False)]
+        weights = sum(p.numel() for p in make().parameters())
+        yield name, f"{weights:,}", f"{training:.2f}", f"{inference:.2f}", *(f"{m:.0f} MiB" for m in memory)
+
+
+def table(heads: Row, rows: Iterator[Row]) -> str:
+    """A Markdown table, printed line by line as it grows."""
+    lines = []
+    for row in chain((heads, ("---",) * len(heads)), rows):
+        lines.append("| " + " | ".join(map(str, row)) + " |")
+        print(lines[-1], flush=True)  # noqa: T201
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Both parts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
+    parser.add_argument("--results", type=Path, default=None, help="folder for haar.md")
+    options = parser.parse_args()
+    channels, size, repeats = ((2, 4), 32, 1) if options.quick else ((16, 32, 64), 64, 5)
+    sizes = {"blobs": 32, "torus": 32} if options.quick else {"blobs": 128, "torus": 64}
+    threads = torch.get_num_threads()
+    parts = [
+        "## Error of each scale, factor √2 (blobs) and 2 (torus), random weights",
+        table(
+            ("network", "input", "per scale, from s = 1", "negative twin"),
+            equivariance_rows(sizes, (2, 4) if options.quick else (4, 8, 16)),
+        ),
+        f"## Cost relative to MONAI's U-Net of the same channels {channels}, {size}³ voxels, {threads} threads",
+        table(
+            ("network", "weights", "training step", "inference", "memory, training", "memory, inference"),
+            cost_rows(size, channels, repeats),
+        ),
+    ]
+    if options.results is not None:
+        options.results.mkdir(parents=True, exist_ok=True)
+        machine = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
+        text = "# Haar grids: exactness and cost\n\n`python examples/haar.py --results docs/results` on " + machine
+        (options.results / "haar.md").write_text("\n\n".join([text, *parts]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
