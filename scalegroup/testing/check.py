@@ -9,16 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from scalegroup import nn
+from scalegroup.fields import FieldType
+from scalegroup.nn.module import Samples, on_grids
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.experiment import Protocol
 from scalegroup.testing.inputs import lines
 
 ADVICE = {
     "measurement": "nothing above the floor of the measurement; try a larger size, or protocol='torus'",
+    "lifting": "the lifting to the grids of the scales, within its declared bound; what comes after it is exact",
     "border": "the border of the volume, which wide kernels see from far; a larger volume makes it smaller",
+    "grids": "the grids of the scales, on which strides meet different points; give the lifting the product of all "
+    "strides as its divisor",
     "kernels": "the kernels, within their declared bound; a wider support or a larger sigma makes it smaller",
     "strides": "the strides: a coarse grid does not hold all that is passed to it; a larger sigma there removes it",
     "layers": "layers without the scale in them, such as plain convolutions or pooling windows of fixed size",
@@ -137,6 +141,8 @@ def check_equivariance(
     cut = module if projection is None else _UpTo(module, projection)
     before = None if projection is None else equivariance_error(cut, scale, protocol, **options)
     linear = equivariance_error(_without_activations(cut), scale, protocol, **options)
+    kind = options.get("out_type") or getattr(cut, "out_type", None)
+    haar = isinstance(kind, FieldType) and on_grids(kind)
     layers = list(_bounded_layers(module))
     bounds = [layer.declared_error for layer in layers]
     finite = [bound for bound in bounds if math.isfinite(bound)]
@@ -145,6 +151,9 @@ def check_equivariance(
     )
     declared = sum(finite) if finite else math.nan
     field = before or errors
+    aligned = None
+    if haar and not field.error <= declared:
+        aligned = equivariance_error(_on_larger_grids(cut), scale, protocol, **options)
     return EquivarianceReport(
         module=type(module).__name__,
         errors=errors,
@@ -152,7 +161,7 @@ def check_equivariance(
         linear=linear,
         declared=declared,
         unbounded=tuple(unbounded),
-        limits=(*_limits(module, field, linear, declared), *_window(errors, field)),
+        limits=(*_limits(module, field, linear, declared, haar, aligned), *_window(errors, field)),
     )
 
 
@@ -165,8 +174,8 @@ class _UpTo(torch.nn.Module):
         self.in_type = getattr(module, "in_type", None)
         self.out_type = module.get_submodule(name).in_type
 
-    def forward(self, x: Tensor) -> Tensor:
-        caught: list[Tensor] = []
+    def forward(self, x: Samples) -> Samples:
+        caught: list[Samples] = []
         layer = self.module.get_submodule(self.name)
         handle = layer.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
         try:
@@ -200,6 +209,15 @@ def _without_activations(module: torch.nn.Module) -> torch.nn.Module:
     return twin
 
 
+def _on_larger_grids(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy whose lifting makes grids on which more strides meet the same points."""
+    twin = copy.deepcopy(module)
+    for part in twin.modules():
+        if isinstance(vars(part).get("divisor"), int):
+            part.divisor = 8 * part.divisor  # type: ignore[assignment, operator]
+    return twin
+
+
 def _bounded_layers(module: torch.nn.Module) -> Iterator[nn.EquivariantModule]:
     """The layers that state a bound of their own, not the sum over their parts."""
     if isinstance(module, nn.EquivariantModule):
@@ -216,12 +234,18 @@ def _limits(
     field: EquivarianceErrors,
     linear: EquivarianceErrors,
     declared: float,
+    haar: bool,
+    aligned: EquivarianceErrors | None,
 ) -> tuple[str]:
     """What limits the field before the projection: the first explanation that holds, from outside to inside."""
     if field.error <= 3 * field.floor:
         return ("measurement",)
+    if haar and field.error <= declared:
+        return ("lifting",)
     if field.border > 0.5 * field.error:
         return ("border",)
+    if aligned is not None and aligned.error < 0.5 * field.error:
+        return ("grids",)
     if linear.error < 0.5 * field.error:
         return ("nonlinearity",)
     if linear.error <= declared:

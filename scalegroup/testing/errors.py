@@ -346,6 +346,7 @@ def _check_output(y: list[Tensor], field: FieldType) -> None:
     haar = on_grids(field)
     count, size = (group_of(field).num_scales, len(lines(field))) if haar else (1, field.size)
     if len(y) != count:
-        raise ScaleGroupError(f"an output of {count} tensors, one for each scale of {field}", len(y), hint)
+        wanted = f"{count} tensors" if haar else "one tensor"
+        raise ScaleGroupError(f"an output of {wanted}, for {field}", len(y), hint)
     if y[0].shape[1] != size:
         raise ScaleGroupError(f"an output of {size} channels, {field}", y[0].shape[1], hint)

@@ -45,7 +45,7 @@ class LayerContract(ABC):
         tolerance: replaces `declared_error`; needed where that is infinite.
         rounding: is added to either. Default 1e-6.
         inside: use inputs that stay inside the window of scales, for layers that look at all scales.
-        translates: whether the layer commutes with translations by whole output samples. Default True.
+        translates: whether the layer commutes with translations by whole samples of all grids. Default True.
         compile_backend: "aot_eager" traces and differentiates without a C++ compiler; "inductor" generates code.
 
     Example:
@@ -113,7 +113,8 @@ class LayerContract(ABC):
             y = grids(layer(sampled(blobs, places)))
             shapes = [part.shape[2:] for part in y]
             axes = output_places(size, places, in_type, shapes, out_type)
-            steps = [3 * math.ceil(max(spacing_of(grid[axis]) for grid in axes)) for axis in range(group.dim)]
+            coarsest = max(spacing_of(axis) for grid in places + axes for axis in grid)
+            steps = [3 * math.ceil(coarsest)] * group.dim  # whole samples of all grids
             moved = grids(layer(sampled(blobs.act(group_of(in_type).element(t=steps)), places)))
         errors = []
         for before, after, grid in zip(y, moved, axes, strict=True):

@@ -64,17 +64,16 @@ def output_places(
     scales = group_of(out_type).scales if on_grids(out_type) else (1.0,)
     haar = "haar" in (group_of(in_type).sampling, group_of(out_type).sampling)
     alike = on_grids(in_type) == on_grids(out_type)
-    places = []
-    for k, (shape, scale) in enumerate(zip(shapes, scales, strict=True)):
-        axes = []
-        for axis, n in enumerate(shape):
-            if alike and (on_grids(out_type) or not haar):
-                spacing = output_spacing(len(inputs[k][axis]), n)
-            else:  # sizes cover the volume with a rest; it matters least on the finest grid
-                spacing = _nearest_spacing(size / (shapes[0][axis] * scales[0]))
-            axes.append(centred(n, scale * spacing))
-        places.append(axes)
-    return places
+    exact = alike and (on_grids(out_type) or not haar)
+    # The finest grid tells most: on the others sizes are small, and what they cover beyond the volume counts more.
+    spacings = [
+        output_spacing(len(before), n) if exact else _nearest_spacing(size / (n * scales[0]))
+        for before, n in zip(inputs[0], shapes[0], strict=True)
+    ]
+    return [
+        [centred(n, scale * spacing) for n, spacing in zip(shape, spacings, strict=True)]
+        for shape, scale in zip(shapes, scales, strict=True)
+    ]
 
 
 def _nearest_spacing(ratio: float) -> float:

@@ -53,9 +53,10 @@ def output_spacing(n_in: int, n_out: int) -> float:
         >>> output_spacing(17, 17), output_spacing(17, 9), output_spacing(17, 34), output_spacing(17, 13)
         (1.0, 2.0, 0.5, 1.0)
     """
-    stride = round(n_in / n_out) if n_out else 0
-    if stride >= 1 and -(-n_in // stride) == n_out:
-        return float(stride)
+    ratio = n_in / n_out if n_out else 0.0
+    for stride in (round(ratio), math.ceil(ratio)):
+        if stride >= 1 and -(-n_in // stride) == n_out:
+            return float(stride)
     factor = math.ceil(n_out / n_in)
     if factor > 1 and -(-n_out // factor) == n_in:
         return 1.0 / factor
