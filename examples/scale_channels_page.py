@@ -1,0 +1,219 @@
+"""The page, the table and the picture that `scale_channels.py` makes of its measurements."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scalegroup.training.report import write_csv
+from scalegroup.visual import Curve, plot_dice_curves
+
+Row = dict[str, Any]
+TITLES = {
+    ("plain", "none"): "MONAI's U-Net",
+    ("plain, zoom", "none"): "MONAI's U-Net, trained with zoom 0.5 … 1.6",
+    ("ours", "none"): "`ScaleChannels`, window not moved",
+    ("ours", "confidence"): "… moved by confidence, for each volume",
+    ("ours", "head"): "… moved by the head, for each volume",
+    ("ours", "known"): "… moved by the known factor, in whole steps",
+    ("ours", "spacing"): "… spacing known (`unit`)",
+    ("ours", "ideal"): "ideal: what equivariance could give",
+    ("ours, zoom", "none"): "`ScaleChannels` trained with zoom 0.7 … 1.4, window not moved",
+    ("ours, zoom", "confidence"): "… moved by confidence",
+    ("ours, zoom", "head"): "… moved by the head",
+    ("ours, zoom", "spacing"): "… spacing known",
+    ("ours, zoom", "ideal"): "its ideal",
+}
+DRAWN = {
+    "moved by confidence": ("ours", "confidence"),
+    "window not moved": ("ours", "none"),
+    "plain, with zoom": ("plain, zoom", "none"),
+    "plain": ("plain", "none"),
+}
+CANVASES = {"proportional": "Canvas proportional to the factor", "fixed": "Fixed canvas"}
+EMPTY = ("object replaced", "phases at random")
+SURE = 0.6  # agreement of the scales below which a prediction counts as none; chosen by scale_channels_choices.py
+ALLOWED = {"spacing": 0.02, "confidence": 0.03, "head": 0.03}
+
+
+class Measurements:
+    """All rows of all runs."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.rows: list[Row] = []
+        self.runs: list[Row] = []
+        for folder in folders:
+            with (folder / "test.csv").open(newline="") as file:
+                self.rows += [{**row, "factor": float(row["factor"])} for row in csv.DictReader(file)]
+            self.runs.append(json.loads((folder / "facts.json").read_text()))
+        self.counts = sorted({run["train"] for run in self.runs})
+        self.factors = sorted({row["factor"] for row in self.rows})
+
+    def select(self, train: int, **wanted: object) -> list[Row]:
+        """The rows with these values."""
+        return [row for row in self.rows if row["train"] == str(train) and wanted.items() <= row.items()]
+
+    def per_seed(self, rows: Sequence[Row], value: Callable[[Row], float]) -> list[float]:
+        """The mean of a value over the volumes, for each seed."""
+        seeds = sorted({row["seed"] for row in rows})
+        return [float(np.mean([value(row) for row in rows if row["seed"] == seed])) for seed in seeds]
+
+    def dice(self, train: int, network: str, choice: str, canvas: str, factor: float) -> list[float]:
+        """Mean Dice for each seed; empty where it was not measured."""
+        rows = self.select(train, network=network, choice=choice, canvas=canvas, factor=factor)
+        return self.per_seed(rows, lambda row: float(row["dice"]))
+
+
+TEXT = """PAGE"""
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
+
+
+def spread(values: Sequence[float], digits: int = 3) -> str:
+    """Mean and standard deviation, such as `.826 ± .004`."""
+    mean, deviation = (f"{value:.{digits}f}" for value in (np.mean(values), np.std(values, ddof=len(values) > 1)))
+    return f"{mean} ± {deviation}".replace("0.", ".")
+
+
+def dice_table(found: Measurements, train: int, canvas: str) -> str:
+    """One line for each network and way to choose the window."""
+    lines = []
+    for (network, choice), title in TITLES.items():
+        cells = [found.dice(train, network, choice, canvas, factor) for factor in found.factors]
+        if all(cells):
+            lines.append([title, *(spread(cell) for cell in cells)])
+    return table(["test factor", *(f"{factor:g}" for factor in found.factors)], lines)
+
+
+def goals(found: Measurements) -> str:
+    """How far each choice stays from the ideal, at the worst factor, and whether that was the goal."""
+    lines = []
+    for network in ("ours", "ours, zoom"):
+        for train in found.counts:
+            for canvas in CANVASES:
+                for choice, allowed in ALLOWED.items():
+                    gaps = {}
+                    for factor in found.factors:
+                        ours, ideal = (found.dice(train, network, c, canvas, factor) for c in (choice, "ideal"))
+                        if ours:
+                            gaps[factor] = float(np.mean(ideal) - np.mean(ours))
+                    if gaps:
+                        worst = max(gaps, key=lambda factor: gaps[factor])
+                        met = "met" if gaps[worst] <= allowed else "**missed**"
+                        measures = [f"{gaps[worst]:.3f} at {worst:g}", f"{allowed:g}", met]
+                        lines.append([network, str(train), canvas, choice, *measures])
+    return table(["network", "N", "canvas", "window by", "largest distance from the ideal", "goal", ""], lines)
+
+
+def cost_table(found: Measurements) -> str:
+    """Seconds and samples of each choice, canvas proportional."""
+    lines = []
+    for choice in ("none", "confidence", "head"):
+        cells = []
+        for factor in found.factors:
+            rows = [
+                row
+                for train in found.counts
+                for row in found.select(train, network="ours", choice=choice, canvas="proportional", factor=factor)
+            ]
+            means = [np.mean([float(row[key]) for row in rows]) for key in ("seconds", "voxels")]
+            cells.append(f"{means[0]:.2f} s, {means[1]:.1f} ×")
+        lines.append([choice, *cells])
+    return table(["window by", *(f"{factor:g}" for factor in found.factors)], lines)
+
+
+def empty_table(found: Measurements) -> str:
+    """Foreground voxels where there is no object, and how many volumes are recognised as empty."""
+    lines = []
+    for network, choice in TITLES:
+        if choice not in ("none", "confidence", "head"):
+            continue
+        cells = []
+        for canvas in ("proportional", *EMPTY):
+            rows = [
+                row
+                for train in found.counts
+                for row in found.select(train, network=network, choice=choice, canvas=canvas, factor=1.0)
+            ]
+            if rows:
+                cells.append(f"{np.mean([int(row['foreground']) for row in rows]):.0f}")
+                few = np.mean([float(row["agreement"]) < SURE for row in rows])
+                cells.append("–" if network.startswith("plain") else f"{100 * few:.0f} %")
+        if cells:
+            lines.append([network, choice, *cells])
+    names = ("scans as they are", *EMPTY)
+    return table(["network", "window by", *(cell for name in names for cell in (name, "called empty"))], lines)
+
+
+def training_table(found: Measurements) -> str:
+    """Minutes of training."""
+    lines = []
+    for train in found.counts:
+        plain = np.mean([run["minutes"] for run in found.runs if (run["network"], run["train"]) == ("plain", train)])
+        for network in dict.fromkeys(run["network"] for run in found.runs):
+            runs = [run for run in found.runs if (run["network"], run["train"]) == (network, train)]
+            if runs:
+                minutes = [run["minutes"] for run in runs]
+                ratio = f"{np.mean(minutes) / plain:.1f}"
+                lines.append([network, str(train), f"{runs[0]['parameters']:,}", spread(minutes, 2), ratio])
+    return table(["network", "N", "weights", "minutes", "over plain"], lines)
+
+
+def means(found: Measurements) -> list[Row]:
+    """One row for each run, canvas, factor and choice: means over the volumes."""
+    keys = ("network", "train", "seed", "canvas", "factor", "choice")
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in found.rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    measures = ("dice", "foreground", "shift", "seconds", "voxels", "agreement")
+    lines = []
+    for group, rows in groups.items():
+        values = {key: [float(row[key]) for row in rows if row[key]] for key in measures}
+        shown = {key: f"{np.mean(value):.4f}" if value else "" for key, value in values.items()}
+        lines.append({**dict(zip(keys, group, strict=True)), "volumes": len(rows), **shown})
+    return lines
+
+
+def found_curve(found: Measurements, network: str, choice: str) -> dict[float, list[float]]:
+    """Dice of each volume and seed at each factor, for the largest number of training volumes."""
+    train = max(found.counts)
+    rows = [
+        row
+        for factor in found.factors
+        for row in found.select(train, network=network, choice=choice, canvas="proportional", factor=factor)
+    ]
+    return {factor: [float(row["dice"]) for row in rows if row["factor"] == factor] for factor in found.factors}
+
+
+def write_page(results: Path, folders: Iterable[Path]) -> None:
+    """`scale_channels.md`, `.csv` (means over volumes) and `.png`."""
+    found = Measurements(folders)
+    results.mkdir(parents=True, exist_ok=True)
+    write_csv(results / "scale_channels.csv", means(found))
+    curves = [Curve(name, found_curve(found, *key)) for name, key in DRAWN.items()]
+    plot_dice_curves(results / "scale_channels.png", [curve for curve in curves if any(curve.dice.values())])
+    seeds = len({run["seed"] for run in found.runs})
+    tables = [
+        f"### N = {train}: {title}\n\n{dice_table(found, train, canvas)}"
+        for train in found.counts
+        for canvas, title in CANVASES.items()
+    ]
+    text = TEXT.format(
+        seeds=seeds,
+        tables="\n\n".join(tables),
+        goals=goals(found),
+        cost=cost_table(found),
+        empty=empty_table(found),
+        training=training_table(found),
+        sure=SURE,
+        largest=max(found.counts),
+    )
+    (results / "scale_channels.md").write_text(text)
