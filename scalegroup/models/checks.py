@@ -75,12 +75,11 @@ def as_admissible(value: object) -> bool | str:
         raise ScaleGroupError(f"admissible out of {ADMISSIBLE}", repr(value), "True means 'encoder'") from None
 
 
-def as_train_scales(value: object, num_scales: int) -> int | None:
-    """A number of scales in the window, or None for all of them."""
+def as_train_scales(value: object) -> int | None:
+    """A number of scales, or None for all of the window; a number larger than that is all of it too."""
     if value is None:
         return None
-    expected = f"train_scales from 1 to {num_scales}"
-    return as_integer(value, expected, "None trains on all scales", 1, num_scales)
+    return as_integer(value, "train_scales, an integer >= 1", "None trains on all scales", 1)
 
 
 def _as_tuple(value: object, expected: str, hint: str) -> tuple[Any, ...]:

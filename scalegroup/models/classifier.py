@@ -108,7 +108,7 @@ class Classifier(ScaleRuns):
             "method": method,
         }
         recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
-        self.train_scales = as_train_scales(train_scales, group.num_scales)
+        self.train_scales = as_train_scales(train_scales)
         type_ = as_count(in_channels, "in_channels") * group.scalar
         blocks: list[nn.EquivariantModule] = []
         if sampling == "haar":

@@ -107,7 +107,7 @@ class ScaleChannels(ScaleRuns):
         strides = divisor_of(backbone) if divisor is None else divisor
         self.lift = nn.HaarLift(1 * group.scalar, strides, odd=False, padding_mode=padding_mode)
         self.in_channels = channels_of(backbone) if in_channels is None else as_count(in_channels, "in_channels")
-        self.train_scales = as_train_scales(train_scales, group.num_scales)
+        self.train_scales = as_train_scales(train_scales)
         self.run_weights = as_run_weights(run_weights)
         self.backbone = convert_shared_norm(backbone)
         self.projection = as_projection(projection)

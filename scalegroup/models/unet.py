@@ -35,8 +35,8 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         out_channels: output channels (classes). Default 2.
         channels: fields at each level, finest first. Default (8, 16, 32).
         strides: stride between the levels, one less than levels; numbers or one per axis. Default (2, 2).
-        kernel_size: samples along each axis of free kernels (`basis="free"`), default 3; the others are set by `order`,
-            `sigma` and `support`.
+        kernel_size: samples along each axis of the free kernels, odd. Default 3. Hermite kernels have `order`, `sigma`
+            and `support` instead.
         up_kernel_size: not used.
         num_res_units: convolutions in each residual unit; 0 for plain convolutions. Default 0.
         act: "silu" (default), or another name, class, or (name, options).
@@ -44,27 +44,28 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         dropout: probability that a field is dropped in training. Default 0.
         bias: biases in the convolutions. Default True.
         adn_ordering: order of activation, dropout and norm. Default "NDA".
-        order: largest Hermite degree of the kernels. Default 2.
+        order: largest Hermite degree of the kernels. Default None: free kernels where `sampling="haar"`, else 2.
         sigma: width of the kernels at scale 1 in units of each layer's coarse grid. Default 1.0.
         support: half-width of the kernels in widths. Default 4.5.
         base: ratio of neighbouring scales. Default √2.
-        num_scales: number of scales. Default 4.
-        first: exponent of the first scale. Default 0. Below 0 there are kernels finer than the accuracy rules allow
-            on their grid: those channels alias, the others stay as they are, and small objects are seen.
+        num_scales: number of scales. Default 6.
+        first: exponent of the first scale. Default -2: below 0 there are grids finer than the voxels, which see small
+            objects. (With `sampling="uniform"` there are kernels finer than the accuracy rules allow on their grid:
+            those channels alias, the others stay as they are.)
         scale_extent: neighbouring scales that a convolution mixes. Default 1.
         scale_padding: what lies above the window for `scale_extent > 1`: "zeros" or "replicate". Default "zeros".
-        scale_pool: mode of `nn.ScalePool`, or None to return the regular field before the projection. Default
-            "logsumexp": flattest over the test scales in docs/results/recipes.md.
+        scale_pool: mode of `nn.ScalePool`, or None to return the regular field before the projection. Default "max":
+            flattest over the test scales in docs/results/recipes.md.
         train_scales: in training use a random run of so many neighbouring scales in each step, in eval mode all of
-            them: cheaper, and the projection meets every shift of the window. Compiled, the runs take turns.
-            Default None: always all.
+            them: cheaper, and the projection meets every shift of the window. Compiled, the runs take turns. None:
+            always all. Default 3, or all where there are fewer.
         admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
         oversample: factor of the finer grid on which activations act. Default 1.
         padding_mode: "replicate" (default: a constant background stays constant), "zeros", "reflect", "circular".
-        sampling: "uniform": all scales on the grid of the voxels, each as dear as any other; or "haar": each scale on a
-            grid of its own spacing, exact behind the lifting whatever the layers do, and cheap. Default "uniform".
-        basis: of the kernels: None for Hermite-Gaussians, a `Basis`, or "free" for ordinary kernels, which need
-            `sampling="haar"`. Default None.
+        sampling: "haar" (default): each scale on a grid of its own spacing, exact behind the lifting whatever the
+            layers do, and cheap; or "uniform": all scales on the grid of the voxels, each as dear as any other.
+        basis: of the kernels: a `Basis`, or "free" for those of an ordinary convolution, which need `sampling="haar"`.
+            Default None: as `order` says.
         method: how the engine executes convolutions. Default "auto".
 
     Shape:
@@ -84,7 +85,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         >>> unet(torch.randn(1, 1, 15, 16)).shape
         torch.Size([1, 2, 15, 16])
         >>> print(unet.summary())
-        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), scales 1 … 2.83 | 152 weights)
+        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), scales 0.5 … 2.83 | 218 weights)
     """
 
     def __init__(
@@ -103,23 +104,25 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         bias: bool = True,
         adn_ordering: str = "NDA",
         *,
-        order: int | Sequence[int] = 2,
+        order: int | Sequence[int] | None = None,
         sigma: float = 1.0,
         support: float = 4.5,
         base: float = 2**0.5,
-        num_scales: int = 4,
-        first: int = 0,
+        num_scales: int = 6,
+        first: int = -2,
         scale_extent: int = 1,
         scale_padding: str = "zeros",
-        scale_pool: str | None = "logsumexp",
-        train_scales: int | None = None,
+        scale_pool: str | None = "max",
+        train_scales: int | None = 3,
         admissible: bool | str = False,
         oversample: int = 1,
         padding_mode: str = "replicate",
-        sampling: str = "uniform",
+        sampling: str = "haar",
         basis: Basis | str | None = None,
         method: str = "auto",
     ) -> None:
+        if basis is None and order is None and sampling == "haar":
+            basis = "free"
         if (kernel_size is not None and basis != "free") or up_kernel_size is not None:
             name = "kernel_size" if up_kernel_size is None else "up_kernel_size"
             hint = f"replace {name} by order and sigma: kernels reach support * sigma at every scale"
@@ -133,9 +136,9 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         image, logits = in_channels * group.scalar, out_channels * group.regular
         super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
         self.channels, self.strides = channels, strides
-        self.train_scales = as_train_scales(train_scales, group.num_scales)
+        self.train_scales = as_train_scales(train_scales)
         conv = {
-            "order": order,
+            "order": 2 if order is None else order,
             "sigma": sigma,
             "support": support,
             "scale_extent": scale_extent,
@@ -149,12 +152,11 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         self._recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
         self._units = as_count(num_res_units, "num_res_units", minimum=0)
         self._admissible = as_admissible(admissible)
-        self.lift: nn.HaarLift | None = None
-        if sampling == "haar":
-            self.lift = nn.HaarLift(image, total_stride(strides), padding_mode=padding_mode)
-            image = self.lift.out_type
+        haar = sampling == "haar"
         fields = [c * group.regular for c in channels]
-        self.levels = self._level(image, logits, fields, list(strides), is_top=True)
+        lifted = in_channels * group.regular if haar else image
+        self.levels = self._level(lifted, logits, fields, list(strides), is_top=True)
+        self.lift = nn.HaarLift(image, total_stride(strides), padding_mode=padding_mode) if haar else None
         self.projection = nn.ScalePool(logits, scale_pool, padding_mode) if scale_pool is not None else None
 
     def _level(

@@ -35,7 +35,7 @@ def test_summary_counts_the_weights() -> None:
         ({"strides": (1,)}, r"channels and strides of equal length, 1 or more, received \(\(2, 3\), \(1,\)\)"),
         ({"strides": 2}, "strides, a sequence"),
         ({"admissible": "lifting"}, "admissible, True or False, received 'lifting'"),
-        ({"train_scales": 4}, "train_scales from 1 to 3, received 4"),
+        ({"train_scales": 0}, "train_scales, an integer >= 1, received 0"),
         ({"adn_ordering": "X"}, "adn_ordering of the letters A, D and N"),
     ],
 )

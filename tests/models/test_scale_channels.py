@@ -352,7 +352,7 @@ def test_outputs_that_do_not_fit_are_refused(value: Any, text: str) -> None:
         ({"run_weights": "coarse"}, "run_weights out of"),
         ({"run_weights": (0, 0)}, "run_weights out of"),
         ({"run_weights": (1, -1)}, "run_weights out of"),
-        ({"train_scales": 7}, "train_scales from 1 to 4"),
+        ({"train_scales": 0}, "train_scales, an integer >= 1"),
         ({"divisor": 0}, "divisor, an integer >= 1"),
         ({"padding_mode": "same"}, "padding_mode out of"),
         ({"in_channels": 0}, "in_channels, an integer >= 1"),

@@ -12,6 +12,7 @@ from torch import Tensor
 import scalegroup as sg
 from scalegroup import nn
 from scalegroup.models import UNet
+from scalegroup.testing import Blobs, centred
 
 SMALL: dict[str, Any] = {"spatial_dims": 2, "channels": (2, 3), "strides": (2,), "num_scales": 3}
 
@@ -142,7 +143,7 @@ def test_surplus_strides_are_reported() -> None:
     ("options", "text"),
     [
         (
-            {"kernel_size": 3},
+            {"kernel_size": 3, "order": 2},
             r"order, sigma and support, received kernel_size=3; replace kernel_size by order and sigma",
         ),
         ({"up_kernel_size": (3, 3)}, r"received up_kernel_size=\(3, 3\); replace up_kernel_size by order and sigma"),
@@ -193,9 +194,11 @@ def test_surplus_strides_are_reported() -> None:
         ({"scale_pool": "median"}, "mode out of .* received 'median'"),
         ({"admissible": "decoder"}, r"admissible out of \(False, 'lifting', 'encoder'\), received 'decoder'"),
         ({"admissible": 2}, "admissible out of .* received 2"),
-        ({"train_scales": True}, "train_scales from 1 to 3, received True"),
-        ({"train_scales": 4}, "train_scales from 1 to 3, received 4"),
-        ({"train_scales": 0}, "train_scales from 1 to 3, received 0"),
+        ({"train_scales": True}, "train_scales, an integer >= 1, received True"),
+        ({"train_scales": 0}, "train_scales, an integer >= 1, received 0"),
+        ({"kernel_size": 2}, "kernel_size, an odd integer >= 1, received 2"),
+        ({"sampling": "voxels"}, "sampling out of .*, received 'voxels'"),
+        ({"sampling": "uniform", "basis": "free"}, "free-form kernels where each scale has its own grid"),
         ({"strides": (0,)}, "stride: a positive integer .* received 0"),
         ({"spatial_dims": 4}, "dim 1, 2 or 3, received 4"),
     ],
@@ -227,15 +230,26 @@ def test_any_size_comes_back(dim: int, strides: Any, size: tuple[int, ...], num_
 
 @pytest.mark.parametrize("mode", [None, "max", "mean", "taper", "logsumexp", "attention"])
 def test_scale_pool_projects_or_not(mode: str | None) -> None:
-    net = UNet(**SMALL, out_channels=5, scale_pool=mode)
+    net = UNet(**SMALL, out_channels=5, scale_pool=mode, sampling="uniform")
     assert net(image()).shape == (2, 15 if mode is None else 5, 12, 12)
+    haar = UNet(**SMALL, out_channels=5, scale_pool=mode, train_scales=None)
+    y = haar(image())
+    if mode is None:
+        assert [tuple(grid.shape) for grid in y] == [(2, 5, *grid.sizes) for grid in haar.lift.grids((12, 12))]
+    else:
+        assert y.shape == (2, 5, 12, 12)
+    assert str(net.out_type) == str(haar.out_type)
     assert str(net.out_type) == ("5*regular" if mode is None else "5*scalar")
 
 
 def test_without_a_pool_it_returns_what_the_pool_projects() -> None:
-    net, bare = (UNet(**SMALL, scale_pool=mode).eval() for mode in ("mean", None))
+    net, bare = (UNet(**SMALL, scale_pool=mode, sampling="uniform").eval() for mode in ("mean", None))
     bare.load_state_dict(net.state_dict())
     torch.testing.assert_close(bare(image()).unflatten(1, (2, 3)).mean(2), net(image()))
+    net, bare = (UNet(**SMALL, scale_pool=mode).eval() for mode in ("mean", None))
+    bare.load_state_dict(net.state_dict())
+    pool = nn.ScalePool(bare.out_type, "mean")
+    torch.testing.assert_close(pool(bare(image()), output_size=(12, 12)), net(image()))
 
 
 # Kernels
@@ -288,16 +302,40 @@ def test_weights_fit_every_window() -> None:
 
 
 def test_a_wider_window_keeps_the_values_of_each_scale() -> None:
-    net = UNet(**SMALL, scale_pool=None).eval()
+    net = UNet(**SMALL, scale_pool=None, sampling="uniform").eval()
     wide = sg.with_window(net, num_scales=5, first=-1)
     old, new = (unet(image()).unflatten(1, (2, -1)) for unet in (net, wide))
     torch.testing.assert_close(new[:, :, 1:4], old, rtol=1e-4, atol=1e-5)
+    net = UNet(**SMALL, scale_pool=None).eval()
+    torch.testing.assert_close(sg.with_window(net, num_scales=5, first=-1)(image())[1:4], net(image()))
+
+
+def test_both_samplings_have_the_same_weights() -> None:
+    options = {**SMALL, "order": 2, "num_res_units": 1}
+    haar, uniform = (UNet(**options, sampling=sampling) for sampling in ("haar", "uniform"))
+    assert {k: v.shape for k, v in haar.state_dict().items() if "shortcut" not in k} == {
+        k: v.shape for k, v in uniform.state_dict().items() if "shortcut" not in k
+    }
+
+
+def test_a_known_spacing_puts_the_grids_where_they_were() -> None:
+    """Two scans of one scene, one with voxels twice as large, end on grids of the same points."""
+    net = UNet(2, 1, 2, (2, 3), (2,), num_scales=3, scale_pool=None).eval()
+    scene = Blobs.random(net.in_type, 8.0, (3.0, 4.0))
+    fine, coarse = scene.sample([centred(65)] * 2), scene.sample([centred(33, 2.0)] * 2)
+    y, z = net(fine.float()), net(coarse.float(), unit=0.5)
+    for parts in zip(y, z, strict=True):
+        common = min(part.shape[2] for part in parts) // 2  # the centre and what is around it, far from the border
+        a, b = (part[:, :, *[slice((n - common) // 2, (n + common) // 2) for n in part.shape[2:]]] for part in parts)
+        assert float((a - b).norm() / a.norm()) < 1e-3
+    with pytest.raises(sg.ScaleGroupError, match=r"unit=None for sampling='uniform', received 2\.0"):
+        UNet(**SMALL, sampling="uniform")(image(), unit=2.0)
 
 
 def test_training_meets_runs_of_scales() -> None:
     net = UNet(**SMALL, train_scales=2, norm=None)
     seen = []
-    hook = layers(net, nn.ScalePool)[0].register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1] // 2))
+    hook = layers(net, nn.ScalePool)[0].register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
     torch.manual_seed(0)
     outputs = [net(image()).detach() for _ in range(12)]
     assert set(seen) == {2}
