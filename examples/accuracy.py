@@ -95,7 +95,9 @@ def unet_rows(size: int, channels: tuple[int, ...], kinds: tuple[dict[str, Any],
     strides = (2,) * (len(channels) - 1)
     for kind in kinds:
         torch.manual_seed(0)
-        unet = sg.models.UNet(3, 1, 2, channels, strides, scale_pool=None, **kind)
+        unet = sg.models.UNet(
+            3, 1, 2, channels, strides, scale_pool=None, sampling="uniform", num_scales=4, first=0, **kind
+        )
         calibrated(unet, calibration(unet.in_type, size))
         for window, num_scales, first in (("0 … 3", 4, 0), ("-1 … 6", 8, -1)):
             regular = sg.with_window(unet, num_scales, first)

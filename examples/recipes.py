@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from scalegroup.data import Decathlon, load
 from scalegroup.training import (
@@ -29,31 +30,35 @@ from scalegroup.training.report import dice_table, markdown_table, open_console
 
 SCALES = (0.5, 0.63, 0.8, 1.0, 1.25, 1.6)
 SMALL, LARGE = (8, 16, 32), (12, 24, 48)
-RUNS = {"train_scales": 3}
+ONE_GRID = {"sampling": "uniform", "num_scales": 4, "first": 0, "train_scales": None}
+RUNS = {**ONE_GRID, "train_scales": 3}
 FINER = {**RUNS, "num_scales": 6, "first": -2}
 HAAR = {**FINER, "sampling": "haar"}
-FREE = {**HAAR, "basis": "free"}
+HERMITE = {**HAAR, "order": 2}
+
+
+def ours(channels: tuple[int, ...], options: dict[str, Any], pool: str) -> ModelConfig:
+    """Our U-Net; every option that differs between the recipes is named."""
+    return ModelConfig("scale", channels, options={**options, "scale_pool": pool})
+
+
 RECIPES: dict[str, ModelConfig] = {
-    "MONAI's U-Net": ModelConfig("plain", (6, 12, 24), num_res_units=0),
-    "one scale": ModelConfig("scale", SMALL, num_res_units=0, options={"num_scales": 1}),
-    "4 scales, mean": ModelConfig("scale", SMALL, num_res_units=0, options={"scale_pool": "mean"}),
-    "+ random runs of 3": ModelConfig("scale", SMALL, num_res_units=0, options={**RUNS, "scale_pool": "mean"}),
-    "the same, max": ModelConfig("scale", SMALL, num_res_units=0, options={**RUNS, "scale_pool": "max"}),
-    "the same, attention": ModelConfig("scale", SMALL, num_res_units=0, options={**RUNS, "scale_pool": "attention"}),
-    "6 scales from 1/2, runs of 3, mean": ModelConfig(
-        "scale", SMALL, num_res_units=0, options={**FINER, "scale_pool": "mean"}
-    ),
-    "the same, max ": ModelConfig("scale", SMALL, num_res_units=0, options={**FINER, "scale_pool": "max"}),
-    "the same, logsumexp": ModelConfig("scale", SMALL, num_res_units=0, options={**FINER, "scale_pool": "logsumexp"}),
-    "the same, 1.5 times the channels": ModelConfig(
-        "scale", LARGE, num_res_units=0, options={**FINER, "scale_pool": "logsumexp"}
-    ),
-    "the same on Haar grids": ModelConfig("scale", LARGE, options={**HAAR, "scale_pool": "logsumexp"}),
-    "the same, mean": ModelConfig("scale", LARGE, options={**HAAR, "scale_pool": "mean"}),
-    "the same, max  ": ModelConfig("scale", LARGE, options={**HAAR, "scale_pool": "max"}),
-    "Haar grids, free kernels, logsumexp": ModelConfig("scale", SMALL, options={**FREE, "scale_pool": "logsumexp"}),
-    "the same, mean ": ModelConfig("scale", SMALL, options={**FREE, "scale_pool": "mean"}),
-    "the same, max   ": ModelConfig("scale", SMALL, options={**FREE, "scale_pool": "max"}),
+    "MONAI's U-Net": ModelConfig("plain", (6, 12, 24)),
+    "one scale": ours(SMALL, {**ONE_GRID, "num_scales": 1}, "logsumexp"),
+    "4 scales, mean": ours(SMALL, ONE_GRID, "mean"),
+    "+ random runs of 3": ours(SMALL, RUNS, "mean"),
+    "the same, max": ours(SMALL, RUNS, "max"),
+    "the same, attention": ours(SMALL, RUNS, "attention"),
+    "6 scales from 1/2, runs of 3, mean": ours(SMALL, FINER, "mean"),
+    "6 scales from 1/2, runs of 3, max": ours(SMALL, FINER, "max"),
+    "6 scales from 1/2, runs of 3, logsumexp": ours(SMALL, FINER, "logsumexp"),
+    "the same, 1.5 times the channels": ours(LARGE, FINER, "logsumexp"),
+    "the same on Haar grids": ours(LARGE, HERMITE, "logsumexp"),
+    "Haar grids, mean": ours(LARGE, HERMITE, "mean"),
+    "Haar grids, max": ours(LARGE, HERMITE, "max"),
+    "Haar grids, free kernels, logsumexp": ours(SMALL, HAAR, "logsumexp"),
+    "Haar grids, free kernels, mean": ours(SMALL, HAAR, "mean"),
+    "Haar grids, free kernels, max": ours(SMALL, HAAR, "max"),
 }
 
 

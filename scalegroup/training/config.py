@@ -61,11 +61,6 @@ class DataConfig:
         return [cases[name] for name in names]
 
 
-# Random runs of three of six scales from half the voxel's on, and UNet's projection by log-sum-exp: the flattest Dice
-# over the size of objects among those compared by examples/recipes.py.
-RECIPE: dict[str, Any] = {"num_scales": 6, "first": -2, "train_scales": 3}
-
-
 @dataclass
 class ModelConfig:
     """Which network.
@@ -79,8 +74,8 @@ class ModelConfig:
         norm: normalisation, as in MONAI; default "batch" (running statistics do not depend on how much
             background a scan has), and "instance" for "channels".
         act: activation, as in MONAI; default "swish", which is SiLU and known to both.
-        options: further arguments of the network's class, for example `num_scales` or `dropout`; without any, our
-            network gets `RECIPE`. For "channels" they are arguments of `ScaleChannels`, those before of its U-Net.
+        options: further arguments of the network's class, for example `num_scales` or `dropout`. For "channels" they
+            are arguments of `ScaleChannels`, those before of its U-Net.
     """
 
     name: Literal["scale", "plain", "channels"] = "scale"
@@ -92,8 +87,6 @@ class ModelConfig:
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.name == "scale" and not self.options:
-            self.options = dict(RECIPE)
         if self.norm is None:
             self.norm = "instance" if self.name == "channels" else "batch"
 
