@@ -51,7 +51,7 @@ COLUMNS: tuple[tuple[float, Canvas], ...] = (
     *((factor, "proportional") for factor in FACTORS),
     *((factor, "fixed") for factor in (0.5, 0.63, 1.6)),
 )
-HEADER = [f"{factor:g}" if canvas == "proportional" else f"{factor:g} fixed" for factor, canvas in COLUMNS]
+Columns = Sequence[tuple[float, Canvas]]
 FIRST = ModelConfig("channels", (16, 32, 64), (2, 2))
 NETWORKS: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "first guess: SiLU, runs of 3, rate .01": (FIRST, {}),
@@ -116,6 +116,11 @@ class Setting:
     runs: Path
     quick: bool
 
+    @property
+    def columns(self) -> Columns:
+        """Factors and canvases of the tests."""
+        return COLUMNS[::3] if self.quick else COLUMNS
+
     def scans(self, part: str) -> list[Scan]:
         """The scans of one part of the split."""
         return [load(case) for case in getattr(self.data.split(), part)]
@@ -162,16 +167,17 @@ Table = dict[str, list[list[float]]]  # for each line and column the Dice of eve
 def compared(setting: Setting, names: Sequence[str]) -> Table:
     """Each network on its own window, on the one moved by the known factor, and its ideal."""
     lines: Table = {}
+    columns = setting.columns
     for name in names:
         net = setting.trained(name)
         own, known, ideal = (
-            lines.setdefault(f"{name}{what}", [[] for _ in COLUMNS]) for what in ("", ": moved", ": ideal")
+            lines.setdefault(f"{name}{what}", [[] for _ in columns]) for what in ("", ": moved", ": ideal")
         )
         project = net.network.projection
         for scan in setting.scans("validation"):
             with torch.inference_mode():
                 at_one = project(Scores(net, scan.image).window(0)).argmax(dim=1)[0].numpy().astype(np.uint8)
-                for i, (factor, canvas) in enumerate(COLUMNS):
+                for i, (factor, canvas) in enumerate(columns):
                     image, label = rescale(scan.image, scan.label, factor, canvas)
                     scores = Scores(net, image)
                     own[i].append(dice(project(scores.window(0)).argmax(dim=1)[0], label))
@@ -205,11 +211,11 @@ class Candidates:
         return float(np.mean(agreement(self.windows[shift])))
 
 
-def searched(net: OneScaleAtATime, heads: tuple[Head, Head], scans: Sequence[Scan]) -> Table:
+def searched(net: OneScaleAtATime, heads: tuple[Head, Head], scans: Sequence[Scan], columns: Columns) -> Table:
     """Dice of the windows that each score chooses."""
     lines: Table = {}
     for scan in scans:
-        for i, (factor, canvas) in enumerate(COLUMNS):
+        for i, (factor, canvas) in enumerate(columns):
             image, label = rescale(scan.image, scan.label, factor, canvas)
             scores = Scores(net, image)
             tried = Candidates(scores)
@@ -229,22 +235,22 @@ def searched(net: OneScaleAtATime, heads: tuple[Head, Head], scans: Sequence[Sca
                 ),
             }
             for name, way in ways.items():
-                lines.setdefault(name, [[] for _ in COLUMNS])[i].append(dice(tried.predicted[way()], label))
+                lines.setdefault(name, [[] for _ in columns])[i].append(dice(tried.predicted[way()], label))
             if canvas == "proportional":
                 between = Candidates(Scores(net, image, unit=BASE**0.5), SHIFTS[:-1])
                 both = [
                     (own.confidence(shift), own.predicted[shift]) for own in (tried, between) for shift in own.windows
                 ]
                 best = max(both, key=lambda pair: pair[0])[1]
-                lines.setdefault("confidence, half steps", [[] for _ in COLUMNS])[i].append(dice(best, label))
+                lines.setdefault("confidence, half steps", [[] for _ in columns])[i].append(dice(best, label))
     return lines
 
 
-def projected(net: OneScaleAtATime, scans: Sequence[Scan]) -> Table:
+def projected(net: OneScaleAtATime, scans: Sequence[Scan], columns: Columns) -> Table:
     """Dice of other projections and wider windows at test time."""
     lines: Table = {}
     for scan in scans:
-        for i, (factor, canvas) in enumerate(COLUMNS):
+        for i, (factor, canvas) in enumerate(columns):
             image, label = rescale(scan.image, scan.label, factor, canvas)
             scores = Scores(net, image)
             for first, count in ((0, 6), (-1, 8), (-2, 10)):
@@ -252,7 +258,7 @@ def projected(net: OneScaleAtATime, scans: Sequence[Scan]) -> Table:
                     with torch.inference_mode():
                         labels = Projection(mode)(scores.window(first, count)).argmax(dim=1)[0]
                     name = f"{first - 2} … {first - 3 + count}, {mode}"
-                    lines.setdefault(name, [[] for _ in COLUMNS])[i].append(dice(labels, label))
+                    lines.setdefault(name, [[] for _ in columns])[i].append(dice(labels, label))
     return lines
 
 
@@ -280,10 +286,11 @@ def emptied(net: OneScaleAtATime, scans: Sequence[Scan]) -> str:
     )
 
 
-def dice_lines(lines: Table) -> str:
+def dice_lines(lines: Table, columns: Columns) -> str:
     """Means over the volumes."""
+    header = [f"{factor:g}" if canvas == "proportional" else f"{factor:g} fixed" for factor, canvas in columns]
     rows = [[name, *(f"{np.mean(cell):.3f}" if cell else "–" for cell in cells)] for name, cells in lines.items()]
-    return table(["factor", *HEADER], rows)
+    return table(["factor", *header], rows)
 
 
 def main() -> None:
@@ -295,11 +302,12 @@ def main() -> None:
         data, names = replace(data, train=1, validation=1, test=1), [CHOSEN, ADMISSIBLE]
     setting = Setting(data, options.runs, options.quick)
     torch.set_num_threads(1)
-    networks = dice_lines(compared(setting, names))
+    networks = dice_lines(compared(setting, names), setting.columns)
     net, held_out, learnt = setting.trained(CHOSEN), setting.scans("validation"), setting.scans("train")
     heads = (fit_head(net, learnt), fit_head(net, learnt, volume=True))
     with torch.inference_mode():
-        ways, projections = dice_lines(searched(net, heads, held_out)), dice_lines(projected(net, held_out))
+        ways = dice_lines(searched(net, heads, held_out, setting.columns), setting.columns)
+        projections = dice_lines(projected(net, held_out, setting.columns), setting.columns)
         nothing = emptied(net, held_out)
     options.results.mkdir(parents=True, exist_ok=True)
     text = TEXT.format(networks=networks, ways=ways, projections=projections, nothing=nothing)

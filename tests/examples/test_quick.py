@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,38 @@ def test_recipes_are_compared(tmp_path: Path, data_dir: Path) -> None:
     done = run("recipes.py", "--quick", "--root", str(root), *folders)
     assert done.returncode == 0, done.stderr
     assert "one scale" in (tmp_path / "results" / "recipes.md").read_text()
+
+
+def test_scale_channels_are_trained_tested_and_kept(tmp_path: Path, data_dir: Path) -> None:
+    pytest.importorskip("monai")
+    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
+    few = ("--quick", "--counts", "2", "--seeds", "0", "--epochs", "1", "--networks", "plain", "ours")
+    words = (*few, "--root", str(data_dir / "Task04_Hippocampus"), *folders)
+    done = run("scale_channels.py", *words)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "results" / "scale_channels.md").read_text()
+    for line in ("MONAI's U-Net |", "moved by confidence", "object replaced", "over plain", "Fixed canvas"):
+        assert line in page
+    with (tmp_path / "results" / "scale_channels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["choice"] for row in rows} == {"none", "confidence", "head", "known", "spacing", "ideal"}
+    # With the spacing known, the grids of the rescaled scan are those of the scan itself.
+    half = [row for row in rows if row["choice"] == "spacing" and row["factor"] == "0.5"]
+    assert [row["voxels"] for row in half] == ["1.0000"]
+    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("test.csv")}
+    assert len(trained) == 2
+    assert run("scale_channels.py", *words).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+
+
+def test_choices_are_compared(tmp_path: Path, data_dir: Path) -> None:
+    pytest.importorskip("monai")
+    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
+    done = run("scale_channels_choices.py", "--quick", "--root", str(data_dir / "Task04_Hippocampus"), *folders)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "results" / "scale_channels_choices.md").read_text()
+    for line in ("admissible", "agreement of the window's scales", "-4 … 5, volume_confidence", "phases at random"):
+        assert line in page
 
 
 def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
