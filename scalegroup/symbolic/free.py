@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 from typing import final
 
@@ -13,6 +14,7 @@ from scalegroup.symbolic.basis import Array, Basis, ComplexArray
 
 
 @final
+@dataclass(frozen=True)
 class FreeBasis(Basis):
     """The kernels of an ordinary convolution: a number for each sample.
 
@@ -33,14 +35,16 @@ class FreeBasis(Basis):
         (9, [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
     """
 
-    def __init__(self, kernel_size: int = 3, dim: int = 3) -> None:
-        if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1 or kernel_size % 2 == 0:
+    kernel_size: int = 3
+    dim: int = 3
+
+    def __post_init__(self) -> None:
+        size = self.kernel_size
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
             hint = "an odd kernel has a sample in its middle, as centred grids need"
-            raise ScaleGroupError("kernel_size, an odd integer >= 1", repr(kernel_size), hint)
-        if dim not in (1, 2, 3):
-            raise ScaleGroupError("dim 1, 2 or 3", repr(dim), "it is the number of spatial axes")
-        self.kernel_size = kernel_size
-        self.dim = dim
+            raise ScaleGroupError("kernel_size, an odd integer >= 1", repr(size), hint)
+        if self.dim not in (1, 2, 3):
+            raise ScaleGroupError("dim 1, 2 or 3", repr(self.dim), "it is the number of spatial axes")
 
     @property
     def products(self) -> tuple[tuple[int, ...], ...]:
@@ -57,12 +61,3 @@ class FreeBasis(Basis):
     def _centres(self, ndim: int) -> Array:
         centres = np.arange(self.kernel_size, dtype=np.float64) - (self.kernel_size - 1) / 2
         return centres.reshape(-1, *[1] * ndim)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, FreeBasis) and (self.kernel_size, self.dim) == (other.kernel_size, other.dim)
-
-    def __hash__(self) -> int:
-        return hash((FreeBasis, self.kernel_size, self.dim))
-
-    def __repr__(self) -> str:
-        return f"FreeBasis(kernel_size={self.kernel_size}, dim={self.dim})"
