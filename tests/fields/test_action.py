@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType, act
 from scalegroup.groups import CompactGroup, ScaleTranslationGroup
-from scalegroup.representations import Scalar
+from scalegroup.representations import Scalar, TensorProduct
 from scalegroup.testing.strategies import compact_groups
 
 
@@ -148,3 +148,120 @@ def test_wrong_groups() -> None:
         act(1 * group.scalar, group.window(5).identity, torch.zeros(1, 1, 3, 3))
     with pytest.raises(ScaleGroupError, match="a field type of a ScaleTranslationGroup"):
         act(1 * Scalar(CompactGroup.c4()), group.identity, torch.zeros(1, 1, 3, 3))
+
+
+# A grid for each scale
+
+
+def haar(dim: int, **options: Any) -> ScaleTranslationGroup:
+    return ScaleTranslationGroup(dim=dim, base=2.0, num_scales=3, sampling="haar", **options)
+
+
+def grids(field: FieldType, sizes: tuple[int, ...] = (17, 9, 5), seed: int = 0) -> tuple[torch.Tensor, ...]:
+    generator, group = torch.Generator().manual_seed(seed), field.group
+    channels = field.size // group.num_scales  # type: ignore[attr-defined]
+    return tuple(torch.randn(2, channels, *(n,) * group.dim, dtype=torch.float64, generator=generator) for n in sizes)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_dilations_hand_arrays_from_scale_to_scale(dim: int) -> None:
+    group = haar(dim)
+    x = grids(2 * group.regular)
+    up = act(2 * group.regular, group.element(s=2.0), x)
+    assert not up[0].any()
+    centre = (..., *(slice(4, 13),) * dim)
+    torch.testing.assert_close(up[1], x[0][centre])  # cut around the centre
+    torch.testing.assert_close(up[2], x[1][(..., *(slice(2, 7),) * dim)])
+    down = act(2 * group.regular, group.element(s=0.5), x)
+    torch.testing.assert_close(down[0][centre], x[1])  # filled up with zeros
+    assert float(down[0].abs().sum()) == pytest.approx(float(x[1].abs().sum()))
+    assert not down[2].any()
+    torch.testing.assert_close(act(2 * group.regular, group.element(s=4.0), x)[2], x[0][(..., *(slice(6, 11),) * dim)])
+
+
+def test_there_and_back_keeps_what_stays_inside() -> None:
+    group = haar(2)
+    field, g = 1 * group.regular, group.element(s=2.0)
+    x = grids(field)
+    back = act(field, ~g, act(field, g, x))
+    torch.testing.assert_close(back[1][..., 2:7, 2:7], x[1][..., 2:7, 2:7])
+    assert back[1][..., :2, :].abs().max() < 1e-12  # cut off by the smaller grid
+    assert not back[2].any()
+
+
+def test_translations_are_in_voxels() -> None:
+    """Four voxels are 4, 2 and 1 samples."""
+    group = haar(1)
+    x = grids(1 * group.regular)
+    moved = act(1 * group.regular, group.element(t=(4.0,)), x)
+    for before, after, step in zip(x, moved, (4, 2, 1), strict=True):
+        torch.testing.assert_close(after[..., step:], before[..., :-step])
+        assert after[..., :step].abs().max() < 1e-12
+    finer = group.window(first=-1)
+    moved = act(1 * finer.regular, finer.element(t=(1.0,)), x)
+    torch.testing.assert_close(moved[0][..., 2:], x[0][..., :-2])
+    torch.testing.assert_close(moved[2][..., 1:], (x[2][..., 1:] + x[2][..., :-1]) / 2)  # half a sample
+
+
+@given(st.sampled_from((1, 2, 3)), st.data())
+def test_the_action_on_all_grids_is_one(dim: int, data: st.DataObject) -> None:
+    """Rotations, dilations and translations by whole samples: `L_g L_h = L_gh` where nothing was cut off."""
+    group = haar(dim, rotations=data.draw(compact_groups(dim)))
+    field = 1 * group.regular + 2 * group.irrep(group.rotations.irreps[-1])
+    g, h = (
+        group.element(
+            t=[4.0 * data.draw(st.integers(-1, 1)) for _ in range(dim)],
+            s=data.draw(st.sampled_from((0.5, 1.0, 2.0))),
+            k=data.draw(st.sampled_from(group.rotations.elements)),
+        )
+        for _ in range(2)
+    )
+    inside = [torch.zeros_like(part) for part in grids(field, (33, 17, 9))]
+    for part, value in zip(inside, grids(field, (5, 3, 1)), strict=True):
+        n = (part.shape[2] - value.shape[2]) // 2
+        part[(..., *(slice(n, n + value.shape[2]),) * dim)] = value
+    x = tuple(inside)
+    one, two = act(field, g, act(field, h, x)), act(field, g @ h, x)
+    if g.exponent * h.exponent >= 0:  # else what leaves the window does not come back
+        for a, b in zip(one, two, strict=True):
+            torch.testing.assert_close(a, b)
+
+
+def test_weights_multiply() -> None:
+    group = haar(1)
+    field = 1 * TensorProduct(group.character(-1.0), group.regular)
+    x = tuple(torch.ones(1, 1, n) for n in (5, 3, 1))
+    up = act(field, group.element(s=2.0), x)
+    assert [float(part[..., part.shape[-1] // 2]) for part in up] == [0.0, 0.5, 0.5]
+
+
+def test_fields_without_scales_stay_one_tensor() -> None:
+    group, plain = haar(2), group_of(2)
+    x = torch.randn(1, 2, 7, 7)
+    for s in (1.0, 2.0):
+        moved = act(2 * group.scalar, group.element(t=(1, 0), s=s), x)
+        torch.testing.assert_close(moved, act(2 * plain.scalar, plain.element(t=(1, 0), s=s), x))
+
+
+def test_gradients_flow_through_all_grids() -> None:
+    group = haar(1)
+    x = tuple(part.requires_grad_() for part in grids(1 * group.regular))
+    sum(part.square().sum() for part in act(1 * group.regular, group.element(s=2.0), x)).backward()  # type: ignore
+    assert [part.grad is not None and bool(part.grad.any()) for part in x] == [True, True, False]
+
+
+def test_wrong_tuples() -> None:
+    group = haar(1)
+    field, x = 1 * group.regular, grids(1 * haar(1).regular)
+    cases: list[tuple[FieldType, Any, str]] = [
+        (field, x[:2], "a tuple of 3 tensors, one for each scale, received 2; finest first"),
+        (field, x[0], "a tuple of 3 tensors, one for each scale, received Tensor"),
+        (field, (*x[:2], x[2][0]), r"tensor \(batch, 1, 1 spatial axes\) for 1\*regular, received torch.float64 of"),
+        (field, (*x[:2], x[2].long()), "received torch.int64"),
+        (field, (*x[:2], None), "received NoneType"),
+        (field + 1 * group.scalar, x, "fields with scales only, or without, sampled as 'haar', received"),
+        (1 * group.scalar, x, "a floating-point tensor .* received tuple"),
+    ]
+    for kind, value, text in cases:
+        with pytest.raises(FieldTypeError, match=text):
+            act(kind, group.identity, value)
