@@ -44,7 +44,11 @@ def compact_groups(dim: int) -> SearchStrategy[CompactGroup]:
 
 @st.composite
 def groups(
-    draw: st.DrawFn, dims: tuple[int, ...] = (1, 2, 3), max_scales: int = 5, rotations: bool = True
+    draw: st.DrawFn,
+    dims: tuple[int, ...] = (1, 2, 3),
+    max_scales: int = 5,
+    rotations: bool = True,
+    samplings: tuple[str, ...] = ("uniform", "haar"),
 ) -> ScaleTranslationGroup:
     """Scale-translation groups of all kinds.
 
@@ -52,6 +56,7 @@ def groups(
         dims: the numbers of spatial axes to choose from.
         max_scales: the largest window of scales.
         rotations: whether the compact part may be other than trivial.
+        samplings: how functions on the group may be sampled.
     """
     dim = draw(st.sampled_from(dims))
     return ScaleTranslationGroup(
@@ -60,6 +65,7 @@ def groups(
         num_scales=draw(st.integers(1, max_scales)),
         rotations=draw(compact_groups(dim)) if rotations else None,
         first=draw(st.sampled_from((0, 1, -1, -2))),
+        sampling=draw(st.sampled_from(samplings)),
     )
 
 

@@ -53,13 +53,30 @@ def test_the_window_can_be_changed_and_changed_back(group: ScaleTranslationGroup
     assert wide.scales[1:-1] == group.scales
     assert wide.window(group.num_scales, group.first) == group
     assert group.window() == group
+    assert wide.sampling == group.sampling
+
+
+@given(groups(samplings=("uniform",)), st.data())
+def test_sampling_changes_nothing_in_the_algebra(group: ScaleTranslationGroup, data: st.DataObject) -> None:
+    haar = group.window(sampling="haar")
+    assert haar != group
+    assert haar.window(sampling="uniform") == group
+    assert haar.scales == group.scales
+    assert eval(repr(haar)) == haar
+    g, h = (data.draw(elements(group)) for _ in range(2))
+    product: Any = haar.element(g.t, g.s, g.k.value) @ haar.element(h.t, h.s, h.k.value)
+    assert product.value == (g @ h).value
+    np.testing.assert_array_equal(haar.regular(haar.element(s=g.s)), group.regular(group.element(s=g.s)))
+    with pytest.raises(ScaleGroupError, match="an element of"):
+        haar.own(g)  # fields of the one and of the other are different tensors
 
 
 def test_equality_covers_every_argument() -> None:
     group = ScaleTranslationGroup(dim=2, base=2.0, num_scales=3, rotations="c4", first=1)
     arguments: dict[str, Any] = {"dim": 2, "base": 2.0, "num_scales": 3, "rotations": CompactGroup.c4(), "first": 1}
-    assert ScaleTranslationGroup(**arguments) == group
-    for other in ({"base": 2.001}, {"num_scales": 4}, {"rotations": "d4"}, {"rotations": None}, {"first": 0}):
+    assert ScaleTranslationGroup(**arguments, sampling="uniform") == group
+    others: list[dict[str, Any]] = [{"base": 2.001}, {"num_scales": 4}, {"rotations": "d4"}, {"rotations": None}]
+    for other in (*others, {"first": 0}, {"sampling": "haar"}):
         assert ScaleTranslationGroup(**{**arguments, **other}) != group
     assert ScaleTranslationGroup(dim=2) != ScaleTranslationGroup(dim=3)
     assert ScaleTranslationGroup(base=0.5) == ScaleTranslationGroup(base=2.0)
@@ -69,6 +86,9 @@ def test_repr() -> None:
     group = ScaleTranslationGroup(dim=2, base=0.5, num_scales=3, rotations="c4", first=-1)
     assert repr(group) == (
         "ScaleTranslationGroup(dim=2, base=2.0, num_scales=3, rotations=CompactGroup.c4(), first=-1)"
+    )
+    assert repr(ScaleTranslationGroup(dim=2, base=2, sampling="haar")) == (
+        "ScaleTranslationGroup(dim=2, base=2.0, num_scales=4, sampling='haar')"
     )
     assert repr(group.element((1, 0), 2, (-2, 1))) == f"{group!r}.element(t=(1.0, 0.0), s=2.0, k=(-2, 1))"
 
@@ -124,6 +144,12 @@ def test_wrong_num_scales(num_scales: Any) -> None:
 def test_wrong_first(first: Any) -> None:
     with pytest.raises(ScaleGroupError, match="expected first, an integer, received"):
         ScaleTranslationGroup(first=first)
+
+
+@pytest.mark.parametrize("sampling", ["Haar", "", None, 1, True])
+def test_wrong_sampling(sampling: Any) -> None:
+    with pytest.raises(ScaleGroupError, match=r"expected sampling out of \('uniform', 'haar'\), received"):
+        ScaleTranslationGroup(sampling=sampling)
 
 
 @pytest.mark.parametrize(
