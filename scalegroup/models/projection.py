@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import log, pi, sin
+from math import log
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from scalegroup.nn.grid import choice, positive
+from scalegroup.nn.scale_pool import pool_scales
 
 LEAST = 1e-6  # confidence of a scale that sees nothing; its logarithm stays finite
 
@@ -64,7 +64,9 @@ class Projection(torch.nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, classes, scales, *space)` to `(batch, classes, *space)`."""
         if self.mode in PLAIN:
-            return PLAIN[self.mode](x)
+            return pool_scales(x, self.mode)
+        if self.mode == "mixture":
+            return _mixture(x)
         return (x * self.scale_weights(x).unsqueeze(1)).sum(dim=2)
 
     def scale_weights(self, x: Tensor) -> Tensor:
@@ -147,34 +149,10 @@ def confidence_features(scores: Tensor) -> Tensor:
     return torch.stack([first, entropy, first - second], dim=1)
 
 
-def _mean(x: Tensor) -> Tensor:
-    return x.mean(dim=2)
-
-
-def _taper(x: Tensor) -> Tensor:
-    count = x.shape[2]
-    weights = x.new_tensor([sin(pi * (i + 0.5) / count) ** 2 for i in range(count)])
-    return torch.einsum("s,bcs...->bc...", weights / weights.sum(), x)
-
-
-def _logsumexp(x: Tensor) -> Tensor:
-    return x.logsumexp(dim=2) - log(x.shape[2])
-
-
-def _max(x: Tensor) -> Tensor:
-    return x.amax(dim=2)
-
-
 def _mixture(x: Tensor) -> Tensor:
-    mixed = _logsumexp(log_probabilities(x))
+    mixed = pool_scales(log_probabilities(x), "logsumexp")
     return mixed[:, 1:] - mixed[:, :1] if x.shape[1] == 1 else mixed
 
 
-PLAIN: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": _mean,
-    "taper": _taper,
-    "logsumexp": _logsumexp,
-    "max": _max,
-    "mixture": _mixture,
-}
-MODES = (*PLAIN, "voxel_confidence", "volume_confidence", "attention")
+PLAIN = ("mean", "taper", "logsumexp", "max")
+MODES = (*PLAIN, "mixture", "voxel_confidence", "volume_confidence", "attention")

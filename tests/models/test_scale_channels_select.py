@@ -13,7 +13,7 @@ from torch import Tensor
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.models import Projection, ScaleChannels
-from scalegroup.models.projection import MODES, PLAIN, confidence_features, foreground_confidence, log_probabilities
+from scalegroup.models.projection import MODES, confidence_features, foreground_confidence, log_probabilities
 from scalegroup.models.scale_selection import select_window, window_scores
 
 WEIGHTED = ("voxel_confidence", "volume_confidence", "attention")
@@ -69,12 +69,12 @@ def test_one_class_is_two_of_which_the_background_has_score_0(mode: str) -> None
 
 def test_what_the_formulas_say() -> None:
     x = scores()
-    torch.testing.assert_close(PLAIN["mean"](x), x.mean(dim=2))
-    torch.testing.assert_close(PLAIN["max"](x), x.amax(dim=2))
-    torch.testing.assert_close(PLAIN["logsumexp"](x).exp(), x.exp().mean(dim=2))
-    torch.testing.assert_close(PLAIN["mixture"](x).exp(), x.softmax(dim=1).mean(dim=2))
+    torch.testing.assert_close(Projection("mean")(x), x.mean(dim=2))
+    torch.testing.assert_close(Projection("max")(x), x.amax(dim=2))
+    torch.testing.assert_close(Projection("logsumexp")(x).exp(), x.exp().mean(dim=2))
+    torch.testing.assert_close(Projection("mixture")(x).exp(), x.softmax(dim=1).mean(dim=2))
     taper = x.new_tensor([0.146447, 0.853553, 0.853553, 0.146447]) / 2
-    torch.testing.assert_close(PLAIN["taper"](x), torch.einsum("s,bcsxy->bcxy", taper, x), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(Projection("taper")(x), torch.einsum("s,bcsxy->bcxy", taper, x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", WEIGHTED)
