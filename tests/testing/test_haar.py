@@ -191,7 +191,7 @@ def test_relu_and_max_pooling_leave_the_error_of_the_lifting(protocol: str, seed
     torch.manual_seed(seed)
     net = MaxPooled(group(), divisor=4)
     result = equivariance_error(net, protocol=protocol, size=144 if protocol == "blobs" else None)
-    assert result.per_scale < TARGET  # measured 2e-5 (torus), 4e-5 (blobs)
+    assert result.per_scale < TARGET  # measured 2e-5, with blobs up to 2e-4 by the border
     assert result.trivial > 0.4
 
 
@@ -200,7 +200,7 @@ def test_strides_that_meet_different_points_are_an_error(seed: int) -> None:
     """The negative twin: sizes that are equal modulo 2 only, where 8 are needed."""
     torch.manual_seed(seed)
     result = equivariance_error(MaxPooled(group(), divisor=1), size=144)
-    assert result.per_scale > 10 * TARGET  # measured 1 to 2 %
+    assert result.per_scale > 10 * TARGET  # measured 1 to 4 %
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -235,7 +235,7 @@ def unet_errors(dim: int, size: int, protocol: str = "blobs", **options: Any) ->
 
 @pytest.mark.parametrize("kernels", [{"basis": "free"}, {"order": 2}])
 def test_unet(kernels: dict[str, Any]) -> None:
-    assert unet_errors(1, 512, **kernels).per_scale < TARGET  # measured 7e-6 (free)
+    assert unet_errors(1, 512, **kernels).per_scale < TARGET  # measured 2e-5
 
 
 @pytest.mark.parametrize("kernels", [{"basis": "free"}, {"order": 2}])
