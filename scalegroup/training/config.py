@@ -106,6 +106,9 @@ class TrainerConfig:
         mirror: the axes along which scans are mirrored at random, 0 for the first (left and right); default none.
         zoom: the smallest and the largest factor by which training scans are magnified at random, image and label by
             `scalegroup.data.rescale`; the factor's logarithm is uniform. Default None: they keep their size.
+        coarsen: the smallest factor, below 1, of the resolution that training scans are left with: they are resampled
+            to larger voxels at random, the factor's logarithm being uniform, and back. Their labels and sizes stay.
+            Default None: they keep their resolution.
         validate_every: epochs between validations; the checkpoint is chosen among these.
         seed: of the initial weights and the order of the cases.
         threads: CPU threads. Default 1: networks of this size gain little from more, and lose a hundredfold where
@@ -120,6 +123,7 @@ class TrainerConfig:
     patch: tuple[int, int, int] | None = None
     mirror: tuple[int, ...] = ()
     zoom: tuple[float, float] | None = None
+    coarsen: float | None = None
     validate_every: int = 5
     seed: int = 0
     threads: int = 1
@@ -139,3 +143,5 @@ class TrainerConfig:
             raise ScaleGroupError("mirror axes out of 0, 1, 2", self.mirror, hint)
         if self.zoom is not None and not (len(self.zoom) == 2 and 0 < self.zoom[0] <= self.zoom[1] < float("inf")):
             raise ScaleGroupError("zoom: two factors, 0 < low <= high", self.zoom, "(0.5, 2) halves to doubles sizes")
+        if self.coarsen is not None and not 0 < self.coarsen <= 1:
+            raise ScaleGroupError("coarsen: a factor in 0 … 1", self.coarsen, "0.5 doubles the voxels at most")

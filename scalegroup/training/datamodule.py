@@ -14,6 +14,8 @@ from monai.transforms import Compose, EnsureTyped, RandFlipd, Randomizable, Rand
 from torch.utils.data import RandomSampler, default_collate
 
 from scalegroup.data import Case, Scan, Split, load, rescale
+from scalegroup.data.rescale import rescale_image
+from scalegroup.engine import resample
 from scalegroup.training.config import TrainerConfig
 
 KEYS = ("image", "label")
@@ -22,13 +24,13 @@ KEYS = ("image", "label")
 class SegmentationData(lightning.LightningDataModule):
     """Training batches of one size, and validation scans one by one in their own size.
 
-    Training volumes are magnified at random by `config.zoom`, then padded with copies of their border voxels to a
-    common size (the largest of their batch, rounded up to a multiple of `multiple`), or cut into random patches of
-    `config.patch`. All scans are kept in memory.
+    Training volumes are magnified at random by `config.zoom` and made coarser by `config.coarsen`, then padded with
+    copies of their border voxels to a common size (the largest of their batch, rounded up to a multiple of
+    `multiple`), or cut into random patches of `config.patch`. All scans are kept in memory.
 
     Args:
         split: the cases.
-        config: batch size, patch size, mirroring, zoom and seed.
+        config: batch size, patch size, mirroring, zoom, coarsening and seed.
         multiple: what the size of a training batch must be divisible by.
     """
 
@@ -53,13 +55,14 @@ class SegmentationData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> Any:
         """Shuffled batches `{"image": (batch, channel, *space), "label": (batch, 1, *space)}` of one size."""
-        patch, zoom = self.config.patch, self.config.zoom
-        steps: list[Any] = [EnsureTyped(KEYS)]
+        patch, zoom, coarsen = self.config.patch, self.config.zoom, self.config.coarsen
+        steps: list[Any] = [] if zoom is None else [_RandomZoom(*zoom)]
+        steps += [] if coarsen is None else [_RandomResolution(coarsen)]
+        steps.append(EnsureTyped(KEYS))
         if patch is not None:
             steps += [SpatialPadd(KEYS, patch, mode="edge"), RandSpatialCropd(KEYS, patch, random_size=False)]
         steps += [RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in self.config.mirror]
-        steps = [*([] if zoom is None else [_RandomZoom(*zoom)]), *steps, EnsureTyped(KEYS, track_meta=False)]
-        self._transform = Compose(steps).set_random_state(self.config.seed)
+        self._transform = Compose([*steps, EnsureTyped(KEYS, track_meta=False)]).set_random_state(self.config.seed)
         dataset = _dataset(self.scans("train"), self._transform)
         # Generators of their own: Lightning opens the loader before or after an epoch is seeded, as it likes.
         return DataLoader(
@@ -71,7 +74,7 @@ class SegmentationData(lightning.LightningDataModule):
         )
 
     def reseed(self, seed: int) -> None:
-        """Starts the random order, zooms, patches and mirrors anew."""
+        """Starts the random order, zooms, resolutions, patches and mirrors anew."""
         self._order.manual_seed(seed)
         if self._transform is not None:
             self._transform.set_random_state(seed)
@@ -98,6 +101,19 @@ class _RandomZoom(Randomizable, Transform):
         factor = exp(self.R.uniform(log(self.low), log(self.high)))
         image, label = rescale(scan["image"], scan["label"][0], factor)
         return {"image": image, "label": label[None]}
+
+
+class _RandomResolution(Randomizable, Transform):
+    """Takes detail from a scan: to larger voxels, and back to where they were."""
+
+    def __init__(self, low: float) -> None:
+        self.low = low
+
+    def __call__(self, scan: dict[str, Any]) -> dict[str, Any]:
+        factor = exp(self.R.uniform(log(self.low), 0))
+        coarse = torch.from_numpy(rescale_image(scan["image"], factor))
+        image = resample(coarse, scan["image"].shape[1:], 3 * (factor,))
+        return {"image": image.numpy(), "label": scan["label"]}
 
 
 def _dataset(scans: Sequence[Scan], transform: Any) -> Dataset:

@@ -114,6 +114,7 @@ def test_trainer_config_refuses(name: str) -> None:
         {"mirror": (3,)},
         {"zoom": (2, 1)},
         {"zoom": (0, 1)},
+        {"coarsen": 1.5},
     ],
 )
 def test_trainer_config_refuses_nonsense(wrong: dict[str, Any]) -> None:

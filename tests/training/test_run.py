@@ -216,6 +216,16 @@ def test_zoom_moves_image_and_label_alike(phantoms: Any) -> None:
         assert np.array_equal(batch["label"][0, 0], wanted[found.index(True)][1])
 
 
+def test_coarser_scans_keep_size_and_label(phantoms: Any) -> None:
+    data = SegmentationData(phantoms.split(), TrainerConfig(batch_size=1, coarsen=0.4))
+    untouched = {scan.label.tobytes(): scan.image for scan in data.scans("train")}
+    for batch in data.train_dataloader():
+        image = untouched[batch["label"][0, 0].numpy().tobytes()]
+        assert batch["image"].shape == (1, *image.shape)
+        lost = float((batch["image"][0].numpy() - image).std() / image.std())
+        assert 0.02 < lost < 0.8
+
+
 def test_patches_cut_image_and_label_alike(phantoms: Any) -> None:
     data = SegmentationData(phantoms.split(), TrainerConfig(patch=(9, 9, 9), mirror=(0, 2), batch_size=1))
     scans = data.scans("train")
