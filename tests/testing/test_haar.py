@@ -243,6 +243,17 @@ def test_unet_on_the_torus(kernels: dict[str, Any]) -> None:
     assert unet_errors(2, 72, "torus", **kernels).per_scale < TARGET  # measured 2e-5
 
 
+def test_unet_with_too_small_a_divisor() -> None:
+    """The negative twin: its strides are 2 and 2, and sizes must be equal modulo 8."""
+    torch.manual_seed(0)
+    net = UNet(1, 1, 2, (3, 4, 4), (2, 2), sampling="haar", scale_pool=None, norm=None, first=0, num_scales=4)
+    assert net.lift is not None
+    assert net.lift.divisor == 4
+    assert equivariance_error(net, size=512).per_scale < TARGET
+    net.lift.divisor = 1
+    assert equivariance_error(net, size=512).per_scale > 10 * TARGET
+
+
 def test_unet_in_three_dimensions() -> None:
     assert unet_errors(3, 40, basis="free", num_scales=2).per_scale < TARGET
 
