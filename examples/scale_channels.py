@@ -2,10 +2,11 @@
 
     python examples/scale_channels.py --root ../shared/data/Task04_Hippocampus
 
-Three networks of the same weights count, optimiser and number of steps: the plain U-Net, the same with random zoom of
-the training scans, and `ScaleChannels` around the same U-Net (in half the runs also with zoom). 30 volumes are tested
-on once, rescaled by six factors. The choices were made on other volumes by `scale_channels_choices.py`. Every finished
-run leaves its measurements and is not repeated; an interrupted one goes on from its last epoch.
+Four networks of the same number of weights, optimiser and number of steps: the plain U-Net, the same with random zoom
+of the training scans, `ScaleChannels` around the same U-Net, and that with training scans of random resolution. 30
+volumes are tested on once, rescaled by six factors. The choices were made on other volumes by
+`scale_channels_choices.py`. Every finished run leaves its measurements and is not repeated; an interrupted one goes on
+from its last epoch.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from scale_windows import (
     features,
     fit_head,
     known_shift,
+    labels_of,
     mean_scores,
     phases_at_random,
     without_object,
@@ -61,6 +63,7 @@ class Network:
 
     model: ModelConfig
     zoom: tuple[float, float] | None = None
+    coarsen: float | None = None
 
 
 PLAIN = ModelConfig("plain", (16, 32, 64), (2, 2), norm="instance", act="prelu")
@@ -69,7 +72,7 @@ NETWORKS = {
     "plain": Network(PLAIN),
     "plain, zoom": Network(PLAIN, (0.5, 1.6)),
     "ours": Network(OURS),
-    "ours, zoom": Network(OURS, (0.7, 1.4)),
+    "ours, coarsened": Network(OURS, coarsen=0.5),
 }
 
 
@@ -132,7 +135,7 @@ def by_windows(net: OneScaleAtATime, head: Head, image: Image, factor: float, sa
 def found_by(scores: Scores, way: Callable[[Scores], tuple[Tensor, int]]) -> Found:
     """What one way of choosing the window leads to."""
     chosen, shift, seconds, voxels = scores.measured(way)
-    labels = chosen.argmax(dim=1)[0].numpy().astype(np.uint8)
+    labels = labels_of(chosen)[0].numpy().astype(np.uint8)
     return Found(labels, shift, seconds, voxels, float(np.mean(agreement(scores.window(shift)))))
 
 
@@ -178,18 +181,18 @@ def one_run(
     """Trains and tests one network, unless its measurements are there already."""
     if (out / "test.csv").is_file():
         return
-    start = time.perf_counter()
+    constant = {"network": name, "train": data.train, "seed": trainer.seed}
+    start = time.process_time()  # of one thread; another program on the machine does not change it
     with progress_bar() as bar:
         best = fit(data, model, trainer, out, callbacks=[ShowProgress(bar, f"{name}, {out.name}")])
-        minutes = (time.perf_counter() - start) / 60
-        module, split = Segmentation.load(best), data.split()
-        scans, head = [load(case) for case in split.test], None
-        if isinstance(module.network, ScaleChannels):
-            head = fit_head(OneScaleAtATime(module.network), [load(case) for case in split.train])
-        rows = [*test(module, head, scans, factors), *test_empty(module, head, scans)]
-    constant = {"network": name, "train": data.train, "seed": trainer.seed}
-    about = {**constant, "minutes": minutes, "parameters": parameter_count(module)}
-    (out / "facts.json").write_text(json.dumps(about))
+    minutes, module, split = (time.process_time() - start) / 60, Segmentation.load(best), data.split()
+    if not (out / "facts.json").is_file():
+        about = {**constant, "minutes": minutes, "parameters": parameter_count(module)}
+        (out / "facts.json").write_text(json.dumps(about))
+    scans, head = [load(case) for case in split.test], None
+    if isinstance(module.network, ScaleChannels):
+        head = fit_head(OneScaleAtATime(module.network), [load(case) for case in split.train])
+    rows = [*test(module, head, scans, factors), *test_empty(module, head, scans)]
     write_csv(out / "test.csv", [{**constant, **row} for row in rows])  # last: it says that the run is finished
 
 
@@ -201,7 +204,8 @@ def main() -> None:
     for count, name, seed in product(options.counts, options.networks, options.seeds):
         network = NETWORKS[name]
         data = DataConfig("hippocampus", options.root, train=count, seed=9)
-        steps = TrainerConfig(options.epochs, batch_size=1, validate_every=10, zoom=network.zoom, seed=seed)
+        augmented = {"zoom": network.zoom, "coarsen": network.coarsen}
+        steps = TrainerConfig(options.epochs, batch_size=1, validate_every=10, seed=seed, **augmented)
         model = network.model
         if options.quick:
             data = replace(data, validation=1, test=1)

@@ -9,6 +9,7 @@ on; 300 steps, one seed. A trained network is kept and not trained again. Writes
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,6 +33,7 @@ from scale_windows import (
     features,
     fit_head,
     known_shift,
+    labels_of,
     mean_scores,
     phases_at_random,
     without_object,
@@ -59,16 +61,16 @@ NETWORKS: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "rate .003": (FIRST, {"learning_rate": 0.003}),
     "750 steps": (FIRST, {"max_epochs": 75}),
     "runs of 1": (replace(FIRST, options={"train_scales": 1}), {}),
-    "runs of 2": (replace(FIRST, options={"train_scales": 2}), {}),
-    "runs of 4": (replace(FIRST, options={"train_scales": 4}), {}),
     "all 6 scales in each step": (replace(FIRST, options={"train_scales": 6}), {}),
     "cheap runs more often": (replace(FIRST, options={"run_weights": "cheap"}), {}),
     "projection logsumexp": (replace(FIRST, options={"projection": "logsumexp"}), {}),
     "projection attention": (replace(FIRST, options={"projection": "attention"}), {}),
     "batch norm": (replace(FIRST, norm="batch"), {}),
     "four levels, rate .005": (replace(FIRST, channels=(16, 32, 64, 128), strides=(2, 2, 2)), {"learning_rate": 0.005}),
-    "residual units, rate .005": (replace(FIRST, num_res_units=1), {"learning_rate": 0.005}),
     "zoom 0.7 … 1.4": (FIRST, {"zoom": (0.7, 1.4)}),
+    "PReLU, zoom 0.7 … 1.4": (replace(FIRST, act="prelu"), {"zoom": (0.7, 1.4)}),
+    "PReLU, zoom 0.5 … 1.6": (replace(FIRST, act="prelu"), {"zoom": (0.5, 1.6)}),
+    "PReLU, resolution 0.5 … 1 (chosen, too)": (replace(FIRST, act="prelu"), {"coarsen": 0.5}),
     "admissible: less a blur of 4 samples": (FIRST, {}),
 }
 CHOSEN, ADMISSIBLE = "PReLU (chosen)", "admissible: less a blur of 4 samples"
@@ -125,6 +127,10 @@ class Setting:
         """The scans of one part of the split."""
         return [load(case) for case in getattr(self.data.split(), part)]
 
+    def folder(self, name: str) -> Path:
+        """What belongs to a network."""
+        return self.runs / "".join(letter if letter.isalnum() else "-" for letter in name)
+
     def trained(self, name: str) -> OneScaleAtATime:
         """A network by its name, from its checkpoint or trained now."""
         model, changes = NETWORKS[name]
@@ -132,7 +138,7 @@ class Setting:
         if self.quick:
             model, changes = replace(model, channels=(2, 4), strides=(2,)), {**changes, "max_epochs": 1}
         trainer = TrainerConfig(**{"batch_size": 1, **changes})
-        out = self.runs / str(list(NETWORKS).index(name))
+        out = self.folder(name)
         if name == ADMISSIBLE:
             return OneScaleAtATime(self._admissible(model, trainer, out).network)  # type: ignore[arg-type]
         return OneScaleAtATime(Segmentation.load(fit(self.data, model, trainer, out)).network)  # type: ignore[arg-type]
@@ -167,22 +173,29 @@ Table = dict[str, list[list[float]]]  # for each line and column the Dice of eve
 def compared(setting: Setting, names: Sequence[str]) -> Table:
     """Each network on its own window, on the one moved by the known factor, and its ideal."""
     lines: Table = {}
-    columns = setting.columns
     for name in names:
         net = setting.trained(name)
-        own, known, ideal = (
-            lines.setdefault(f"{name}{what}", [[] for _ in columns]) for what in ("", ": moved", ": ideal")
-        )
-        project = net.network.projection
-        for scan in setting.scans("validation"):
-            with torch.inference_mode():
-                at_one = project(Scores(net, scan.image).window(0)).argmax(dim=1)[0].numpy().astype(np.uint8)
-                for i, (factor, canvas) in enumerate(columns):
-                    image, label = rescale(scan.image, scan.label, factor, canvas)
-                    scores = Scores(net, image)
-                    own[i].append(dice(project(scores.window(0)).argmax(dim=1)[0], label))
-                    known[i].append(dice(project(scores.window(known_shift(factor))).argmax(dim=1)[0], label))
-                    ideal[i].append(dice(torch.from_numpy(rescale_label(at_one, factor, canvas)), label))
+        kept = setting.folder(name) / "dice.json"
+        if not kept.is_file():
+            kept.write_text(json.dumps(on_known_windows(net, setting.scans("validation"), setting.columns)))
+        for what, cells in json.loads(kept.read_text()).items():
+            lines[name + what] = cells
+    return lines
+
+
+def on_known_windows(net: OneScaleAtATime, scans: Sequence[Scan], columns: Columns) -> Table:
+    """Three lines: Dice on the network's window, on the moved one, and of the ideal."""
+    project: Any = net.network.projection
+    lines: Table = {what: [[] for _ in columns] for what in ("", ": moved", ": ideal")}
+    for scan in scans:
+        with torch.inference_mode():
+            at_one = labels_of(project(Scores(net, scan.image).window(0)))[0].numpy().astype(np.uint8)
+            for i, (factor, canvas) in enumerate(columns):
+                image, label = rescale(scan.image, scan.label, factor, canvas)
+                scores = Scores(net, image)
+                for what, shift in (("", 0), (": moved", known_shift(factor))):
+                    lines[what][i].append(dice(labels_of(project(scores.window(shift)))[0], label))
+                lines[": ideal"][i].append(dice(torch.from_numpy(rescale_label(at_one, factor, canvas)), label))
     return lines
 
 
@@ -191,7 +204,7 @@ class Candidates:
 
     def __init__(self, scores: Scores, shifts: Sequence[int] = SHIFTS) -> None:
         self.windows = {shift: scores.window(shift) for shift in shifts}
-        self.predicted = {shift: mean_scores(window).argmax(dim=1)[0] for shift, window in self.windows.items()}
+        self.predicted = {shift: labels_of(mean_scores(window))[0] for shift, window in self.windows.items()}
 
     def dice(self, label: npt.NDArray[np.uint8], shift: int) -> float:
         """Dice of the prediction."""
@@ -256,7 +269,7 @@ def projected(net: OneScaleAtATime, scans: Sequence[Scan], columns: Columns) -> 
             for first, count in ((0, 6), (-1, 8), (-2, 10)):
                 for mode in MODES:
                     with torch.inference_mode():
-                        labels = Projection(mode)(scores.window(first, count)).argmax(dim=1)[0]
+                        labels = labels_of(Projection(mode)(scores.window(first, count)))[0]
                     name = f"{first - 2} … {first - 3 + count}, {mode}"
                     lines.setdefault(name, [[] for _ in columns])[i].append(dice(labels, label))
     return lines
