@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ volumes (the 10 are among the 25) and 10 to choose the checkpoint, all at scale 
 MONAI's `UNet(channels=(16, 32, 64), strides=(2, 2))` with its own instance norm and PReLU, and have the same number
 of weights; `ScaleChannels(unet)` puts it on six grids from 1/2 to 2.8 voxels, three neighbouring ones at random in
 each step of training. 30 epochs of single volumes (300 steps for N = 10, 750 for N = 25), AdamW, one cycle up to
-.01, one
-CPU thread; no augmentation except where zoom is named.
+.01, one CPU thread; no augmentation except where it is named. "Coarsened" are training scans that were resampled to
+voxels up to twice as large, at random, and back: size, place and label stay, detail goes.
 
 Test volumes are rescaled by `scalegroup.data.rescale`; hard Dice, mean of both classes and all volumes, then mean ±
 standard deviation over seeds. The windows:
@@ -109,7 +110,8 @@ standard deviation over seeds. The windows:
 
 ## Goals
 
-Distance of the mean over seeds from the ideal, at the factor where it is largest.
+How far the mean over seeds stays below the ideal, and below the window moved by the known factor, at the factor
+where that is most.
 
 {goals}
 
@@ -123,18 +125,18 @@ to which it moves, which at factors below 1 is a finer one.
 
 ## Volumes without an object
 
-Foreground voxels, mean of all runs, in the test volumes as they are (about 3,000 voxels of the label), with the
-hippocampus replaced by tissue like that around it, and in noise of the same power spectrum. There is nothing to be
-sure about there, and the search does not find more than the unmoved window. "Called empty": the scales of the
-window agree with it by a mean Dice below {sure}, which is the bound between volumes with and without an object that
-was seen on the volumes of exploration.
+Foreground voxels, mean of all runs, in the test volumes as they are, with the hippocampus replaced by tissue like that
+around it, and in noise of the same power spectrum. "Called empty": the scales of the window agree with it by a mean
+Dice below {sure}, a bound that was chosen on the volumes of exploration. The search takes the surest window even where
+there is nothing to be sure of, and finds somewhat more there than the unmoved window does; the agreement of the scales
+tells such volumes from the others, which no single window's confidence does as well.
 
 {empty}
 
 ## Training
 
-Minutes, mean ± standard deviation over seeds, all measured in one session on one thread of a shared machine;
-validation on 10 volumes, three times in a run, included.
+Minutes of one thread, mean ± standard deviation over seeds, all measured in one session; validation on 10 volumes,
+three times in a run, included.
 
 {training}
 """
@@ -162,24 +164,31 @@ def dice_table(found: Measurements, train: int, canvas: str) -> str:
     return table(["test factor", *(f"{factor:g}" for factor in found.factors)], lines)
 
 
+def distance(
+    found: Measurements, train: int, network: str, canvas: str, choice: str, other: str
+) -> tuple[float, float]:
+    """By how much Dice stays below that of another choice, and the factor at which that is most."""
+    gaps = {}
+    for factor in found.factors:
+        ours, theirs = (found.dice(train, network, name, canvas, factor) for name in (choice, other))
+        if ours and theirs:
+            gaps[float(np.mean(theirs) - np.mean(ours))] = factor
+    return max(gaps.items(), default=(float("nan"), float("nan")))
+
+
 def goals(found: Measurements) -> str:
-    """How far each choice stays from the ideal, at the worst factor, and whether that was the goal."""
+    """How far each choice stays from the ideal and from the known factor, and whether that was the goal."""
     lines = []
-    for network in ("ours", "ours, coarsened"):
-        for train in found.counts:
-            for canvas in CANVASES:
-                for choice, allowed in ALLOWED.items():
-                    gaps = {}
-                    for factor in found.factors:
-                        ours, ideal = (found.dice(train, network, c, canvas, factor) for c in (choice, "ideal"))
-                        if ours:
-                            gaps[factor] = float(np.mean(ideal) - np.mean(ours))
-                    if gaps:
-                        worst = max(gaps, key=lambda factor: gaps[factor])
-                        met = "met" if gaps[worst] <= allowed else "**missed**"
-                        measures = [f"{gaps[worst]:.3f} at {worst:g}", f"{allowed:g}", met]
-                        lines.append([network, str(train), canvas, choice, *measures])
-    return table(["network", "N", "canvas", "window by", "largest distance from the ideal", "goal", ""], lines)
+    for network, train, canvas in product(("ours", "ours, coarsened"), found.counts, CANVASES):
+        for choice, allowed in ALLOWED.items():
+            gap, factor = distance(found, train, network, canvas, choice, "ideal")
+            if gap == gap:  # measured
+                behind, where = distance(found, train, network, canvas, choice, "known")
+                verdict = "met" if gap <= allowed else "**missed**"
+                cells = [f"{gap:.3f} at {factor:g}", f"{allowed:g}", verdict, f"{behind:.3f} at {where:g}"]
+                lines.append([network, str(train), canvas, choice, *cells])
+    header = ["network", "N", "canvas", "window by", "below the ideal", "goal", "", "below the known factor"]
+    return table(header, lines)
 
 
 def cost_table(found: Measurements) -> str:
