@@ -3,6 +3,7 @@
 from scalegroup.engine import dense, separable
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.execute import METHODS, contract, multiply_adds
+from scalegroup.engine.opaque import tell_compiler
 from scalegroup.engine.operators import AxisOperator
 from scalegroup.engine.resample import along_axes, resample, smooth
 
@@ -18,4 +19,5 @@ __all__ = [
     "resample",
     "separable",
     "smooth",
+    "tell_compiler",
 ]

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalegroup.engine.opaque import opaque
 from scalegroup.kernels import OUTSIDE, fold_index
 
 
-@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+@opaque
 def _folded(start: int, length: int, size: int, padding_mode: str, device: torch.device) -> Tensor:
     """The sample that each position from `start` on reads, or `OUTSIDE`."""
     index = fold_index(np.arange(start, start + length), size, padding_mode)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from scalegroup.engine.opaque import opaque
 from scalegroup.kernels import resampling_matrix, smoothing_matrix
 
 
@@ -23,13 +24,13 @@ def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     return x
 
 
-@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+@opaque
 def _resampling(n_in: int, n_out: int, ratio: float, padding_mode: str, device: torch.device) -> Tensor:
     matrix = resampling_matrix(n_in, n_out, ratio, padding_mode)
     return torch.tensor(matrix, device=device)
 
 
-@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+@opaque
 def _smoothing(n_in: int, n_out: int, ratio: float, sigma: float, padding_mode: str, device: torch.device) -> Tensor:
     matrix = smoothing_matrix(n_in, n_out, ratio, sigma, padding_mode)
     return torch.tensor(matrix, device=device)

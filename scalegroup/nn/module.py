@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scalegroup.engine import tell_compiler
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
@@ -108,6 +109,11 @@ class EquivariantModule(torch.nn.Module):
 
     bias: torch.nn.Parameter | None
     frozen = False
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """A new layer, also where one is unpickled: from here on it may be compiled."""
+        tell_compiler()
+        return super().__new__(cls)
 
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__()
