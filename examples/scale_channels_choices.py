@@ -75,6 +75,7 @@ NETWORKS: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
 }
 CHOSEN, ADMISSIBLE = "PReLU (chosen)", "admissible: less a blur of 4 samples"
 MODES = ("mean", "taper", "logsumexp", "max", "mixture", "voxel_confidence", "volume_confidence")
+WIDE_MODES = ("mean", "taper", "volume_confidence")
 
 
 class LessBlur(torch.nn.Module):
@@ -122,6 +123,11 @@ class Setting:
     def columns(self) -> Columns:
         """Factors and canvases of the tests."""
         return COLUMNS[::3] if self.quick else COLUMNS
+
+    @property
+    def proportional(self) -> Columns:
+        """Those whose canvas grows with the content."""
+        return [column for column in self.columns if column[1] == "proportional"]
 
     def scans(self, part: str) -> list[Scan]:
         """The scans of one part of the split."""
@@ -177,7 +183,7 @@ def compared(setting: Setting, names: Sequence[str]) -> Table:
         net = setting.trained(name)
         kept = setting.folder(name) / "dice.json"
         if not kept.is_file():
-            kept.write_text(json.dumps(on_known_windows(net, setting.scans("validation"), setting.columns)))
+            kept.write_text(json.dumps(on_known_windows(net, setting.scans("validation"), setting.proportional)))
         for what, cells in json.loads(kept.read_text()).items():
             lines[name + what] = cells
     return lines
@@ -267,7 +273,7 @@ def projected(net: OneScaleAtATime, scans: Sequence[Scan], columns: Columns) -> 
             image, label = rescale(scan.image, scan.label, factor, canvas)
             scores = Scores(net, image)
             for first, count in ((0, 6), (-1, 8), (-2, 10)):
-                for mode in MODES:
+                for mode in MODES if count == 6 else WIDE_MODES:
                     with torch.inference_mode():
                         labels = labels_of(Projection(mode)(scores.window(first, count)))[0]
                     name = f"{first - 2} … {first - 3 + count}, {mode}"
@@ -315,12 +321,12 @@ def main() -> None:
         data, names = replace(data, train=1, validation=1, test=1), [CHOSEN, ADMISSIBLE]
     setting = Setting(data, options.runs, options.quick)
     torch.set_num_threads(1)
-    networks = dice_lines(compared(setting, names), setting.columns)
+    networks = dice_lines(compared(setting, names), setting.proportional)
     net, held_out, learnt = setting.trained(CHOSEN), setting.scans("validation"), setting.scans("train")
     heads = (fit_head(net, learnt), fit_head(net, learnt, volume=True))
     with torch.inference_mode():
         ways = dice_lines(searched(net, heads, held_out, setting.columns), setting.columns)
-        projections = dice_lines(projected(net, held_out, setting.columns), setting.columns)
+        projections = dice_lines(projected(net, held_out, setting.proportional), setting.proportional)
         nothing = emptied(net, held_out)
     options.results.mkdir(parents=True, exist_ok=True)
     text = TEXT.format(networks=networks, ways=ways, projections=projections, nothing=nothing)
