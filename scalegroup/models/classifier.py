@@ -13,7 +13,7 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe
 from scalegroup.models.checks import as_channels, as_count, as_flag, as_strides, as_train_scales, total_stride
-from scalegroup.models.runs import ScaleRuns
+from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.nn.module import group_of
 from scalegroup.symbolic import Basis
 
@@ -34,6 +34,7 @@ class Classifier(ScaleRuns):
         order, sigma, support, base, num_scales, first, scale_extent, scale_padding, padding_mode, method: as in `UNet`.
         scale_pool: mode of `nn.ScalePool`. Default "max".
         train_scales: number of neighbouring scales in a step of training, as in `UNet`. Default None: all.
+        run_weights: how often each run of scales is drawn, as in `UNet`. Default "uniform".
         admissible: zero-mean kernels in all convolutions. Default False.
         oversample: factor of the finer grid on which activations act. Default 1.
         sampling, basis: as in `UNet`. Default "uniform" and None.
@@ -79,6 +80,7 @@ class Classifier(ScaleRuns):
         scale_padding: str = "zeros",
         scale_pool: str = "max",
         train_scales: int | None = None,
+        run_weights: str | Sequence[float] = "uniform",
         admissible: bool = False,
         oversample: int = 1,
         padding_mode: str = "replicate",
@@ -108,7 +110,7 @@ class Classifier(ScaleRuns):
             "method": method,
         }
         recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
-        self.train_scales = as_train_scales(train_scales)
+        self.train_scales, self.run_weights = as_train_scales(train_scales), as_run_weights(run_weights)
         type_ = as_count(in_channels, "in_channels") * group.scalar
         blocks: list[nn.EquivariantModule] = []
         if sampling == "haar":

@@ -16,7 +16,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe, ResidualUnit
 from scalegroup.models.checks import as_admissible, as_channels, as_count, as_strides, as_train_scales, total_stride
-from scalegroup.models.runs import ScaleRuns
+from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.nn.module import Samples, group_of
 from scalegroup.symbolic import Basis
 
@@ -59,6 +59,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         train_scales: in training use a random run of so many neighbouring scales in each step, in eval mode all of
             them: cheaper, and the projection meets every shift of the window. Compiled, the runs take turns. None:
             always all. Default 3, or all where there are fewer.
+        run_weights: how often each run is drawn: "uniform" (default), "cheap", or a number for each, see `ScaleRuns`.
         admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
         oversample: factor of the finer grid on which activations act. Default 1.
         padding_mode: "replicate" (default: a constant background stays constant), "zeros", "reflect", "circular".
@@ -114,6 +115,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         scale_padding: str = "zeros",
         scale_pool: str | None = "max",
         train_scales: int | None = 3,
+        run_weights: str | Sequence[float] = "uniform",
         admissible: bool | str = False,
         oversample: int = 1,
         padding_mode: str = "replicate",
@@ -136,7 +138,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         image, logits = in_channels * group.scalar, out_channels * group.regular
         super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
         self.channels, self.strides = channels, strides
-        self.train_scales = as_train_scales(train_scales)
+        self.train_scales, self.run_weights = as_train_scales(train_scales), as_run_weights(run_weights)
         conv = {
             "order": 2 if order is None else order,
             "sigma": sigma,

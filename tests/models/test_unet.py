@@ -196,6 +196,7 @@ def test_surplus_strides_are_reported() -> None:
         ({"admissible": 2}, "admissible out of .* received 2"),
         ({"train_scales": True}, "train_scales, an integer >= 1, received True"),
         ({"train_scales": 0}, "train_scales, an integer >= 1, received 0"),
+        ({"run_weights": "dear"}, "run_weights out of"),
         ({"kernel_size": 2}, "kernel_size, an odd integer >= 1, received 2"),
         ({"sampling": "voxels"}, "sampling out of .*, received 'voxels'"),
         ({"sampling": "uniform", "basis": "free"}, "free-form kernels where each scale has its own grid"),
