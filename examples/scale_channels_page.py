@@ -201,16 +201,8 @@ def verdict(found: Measurements) -> str:
         values = found.dice(train, network, choice, "proportional", factor)
         return f"{np.mean(values):.3f}".removeprefix("0") if values else "–"
 
-    behind = {
-        canvas: max(
-            (distance(found, n, "ours", canvas, "confidence", "known")[0] for n in found.counts),
-            default=float("nan"),
-        )
-        for canvas in CANVASES
-    }
-    at_half = (
-        f"U-Net {mean('plain', 'none')}, with zoom {mean('plain, zoom', 'none')}, ours {mean('ours', 'confidence')}"
-    )
+    behind = max(distance(found, n, "ours", "proportional", "confidence", "known")[0] for n in found.counts)
+    plain, zoom, ours = mean("plain", "none"), mean("plain, zoom", "none"), mean("ours", "confidence")
     one = [mean(network, "none", 1.0) for network in ("plain", "plain, zoom", "ours")]
     also = "; ".join(
         f"N = {n}: {mean('ours', 'spacing', train=n)} of {mean('ours', 'ideal', train=n)} without, "
@@ -218,9 +210,9 @@ def verdict(found: Measurements) -> str:
         for n in found.counts
         if found.dice(n, "ours, coarsened", "spacing", "proportional", half)
     )
-    lines = f"""**In short** (N = {train}, proportional canvas). Dice at factor {half:g}: {at_half} (window moved by
-confidence); at factor 1: {", ".join(one)}. A search that does not know the factor stays at most
-{behind["proportional"]:.3f} below the window that the known factor gives. What is missing at {half:g} is missing with
+    lines = f"""**In short** (N = {train}, proportional canvas). Dice at factor {half:g}: U-Net {plain}, with zoom {zoom},
+ours {ours} (window moved by confidence); at factor 1: {", ".join(one)}. A search that does not know the factor stays at most
+{behind:.3f} below the window that the known factor gives. What is missing at {half:g} is missing with
 known spacing, too: detail that the smaller scan has not kept. Training on scans of random resolution makes up for
 some of it (spacing known, out of the ideal; {also}). On the fixed canvas the goals are missed: at {half:g} most of
 the volume are copies of its border voxels, at {max(found.factors):g} the object's surroundings are cut off; training
