@@ -20,7 +20,7 @@ def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
         if not behind:
             x = x @ matrix.t()
         else:  # the axes behind are one, so that nothing has to be moved
-            x = (matrix @ x.reshape(*before, x.shape[axis], behind.numel())).reshape(*before, -1, *behind)
+            x = (matrix @ x.reshape(*before, x.shape[axis], behind.numel())).reshape(*before, len(matrix), *behind)
     return x
 
 

@@ -367,6 +367,29 @@ def test_a_tensor_for_each_scale(count: int) -> None:
         nn.BatchNorm(FIELD)(noise(FIELD)[0])
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.GroupConv(FIELD, FIELD, stride=2),
+        lambda: nn.GroupConv(FIELD, FIELD, basis="free", scale_extent=2),
+        lambda: nn.GroupConvTranspose(FIELD, FIELD, stride=2),
+        lambda: nn.BatchNorm(FIELD),
+        lambda: nn.InstanceNorm(FIELD),
+        lambda: nn.ScaleMaxPool(FIELD),
+        lambda: nn.Upsample(FIELD),
+        lambda: nn.ScalePool(FIELD, "attention"),
+        lambda: nn.ToUniform(FIELD),
+    ],
+)
+def test_an_empty_batch_stays_empty(make: Any) -> None:
+    layer = make().double().eval()
+    one = layer(noise(FIELD))
+    empty = layer(tuple(part[:0] for part in noise(FIELD)))
+    assert [part.shape for part in grids(empty)] == [(0, *part.shape[1:]) for part in grids(one)]
+    with pytest.raises(ScaleGroupError, match="samples along every axis"):
+        layer(tuple(part[..., :0] for part in noise(FIELD)))
+
+
 def test_a_volume_is_no_tuple() -> None:
     for layer in (nn.HaarLift(1 * GROUP.scalar), nn.GroupConv(1 * GROUP.scalar, FIELD)):
         with pytest.raises(ScaleGroupError, match=r"a torch.Tensor as .* input, received tuple"):
