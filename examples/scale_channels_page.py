@@ -210,11 +210,11 @@ def verdict(found: Measurements) -> str:
         for n in found.counts
         if found.dice(n, "ours, coarsened", "spacing", "proportional", half)
     )
-    lines = f"""**In short** (N = {train}, proportional canvas). Dice at factor {half:g}: U-Net {plain}, with zoom {zoom},
-ours {ours} (window moved by confidence); at factor 1: {", ".join(one)}. A search that does not know the factor stays at most
-{behind:.3f} below the window that the known factor gives. What is missing at {half:g} is missing with
-known spacing, too: detail that the smaller scan has not kept. Training on scans of random resolution makes up for
-some of it (spacing known, out of the ideal; {also}). On the fixed canvas the goals are missed: at {half:g} most of
+    lines = f"""**In short** (N = {train}, proportional canvas). Dice at factor {half:g}: U-Net {plain}, with zoom
+{zoom}, ours {ours} (window moved by confidence); at factor 1: {", ".join(one)}. A search that does not know the
+factor stays at most {behind:.3f} below the window that the known factor gives. What is missing at {half:g} is missing
+with known spacing, too: detail that the smaller scan has not kept. Training on scans of random resolution makes up
+for some of it (spacing known, out of the ideal; {also}). On the fixed canvas the goals are missed: at {half:g} most of
 the volume are copies of its border voxels, at {max(found.factors):g} the object's surroundings are cut off; training
 has seen neither, the ideal, made at factor 1, sees neither, and no window helps there. The section on goals lists
 all, met or missed."""
