@@ -81,7 +81,8 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=_SIZE, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(curves))
+    columns = min(len(curves), 2)  # names in one row would be wider than the picture
+    axes.legend(frameon=False, fontsize=_SIZE, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
     figure.savefig(path, dpi=200)
 
 
