@@ -46,7 +46,7 @@ def resample(x: Tensor, sizes: Sequence[int], ratios: Sequence[float], padding_m
         padding_mode: zeros, replicate (default), reflect or circular.
 
     Returns:
-        The shape of `x` with the last axes replaced by `sizes`; the dtype of `x`.
+        The shape of `x` with the last axes replaced by `sizes`; the dtype of `x`, computed in float32 at least.
 
     Example:
         >>> resample(torch.ones(1, 9, 8), (5, 5), (2.0, 1.5)).shape
@@ -54,7 +54,16 @@ def resample(x: Tensor, sizes: Sequence[int], ratios: Sequence[float], padding_m
     """
     space = x.shape[x.ndim - len(sizes) :]
     axes = zip(space, sizes, ratios, strict=True)
-    return along_axes(x, [_resampling(n, m, ratio, padding_mode, x.device) for n, m, ratio in axes])
+    return _exactly(x, [_resampling(n, m, ratio, padding_mode, x.device) for n, m, ratio in axes])
+
+
+def _exactly(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
+    """`along_axes` in float32 or better, also under autocast: in bfloat16 it would be the largest of all errors."""
+    device, precise = x.device.type, x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return along_axes(precise, matrices).to(x.dtype)
+    return along_axes(precise, matrices).to(x.dtype)
 
 
 def smooth(
@@ -76,7 +85,7 @@ def smooth(
         adjoint: from the smoothed grid back, as the measures of both grids ask for. Default False.
 
     Returns:
-        The shape of `x` with the last axes replaced by `sizes`; the dtype of `x`.
+        The shape of `x` with the last axes replaced by `sizes`; the dtype of `x`, computed in float32 at least.
     """
     matrices = []
     for n, m, ratio in zip(x.shape[x.ndim - len(sizes) :], sizes, ratios, strict=True):
@@ -84,4 +93,4 @@ def smooth(
             matrices.append(ratio * _smoothing(m, n, ratio, sigma, padding_mode, x.device).t())
         else:
             matrices.append(_smoothing(n, m, ratio, sigma, padding_mode, x.device))
-    return along_axes(x, matrices)
+    return _exactly(x, matrices)

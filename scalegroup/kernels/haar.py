@@ -23,7 +23,8 @@ def haar_grid(
 
     The smallest number that covers the volume, `size * ratio ≥ n_in`, and is 1 (with `odd`) or 0 modulo
     `2 * divisor`. A periodic grid must tile the volume: the nearest multiple of the divisor, the distance
-    being changed to `n_in / size`.
+    being changed to `n_in / size`. Between scales such grids are exact only if that changes nothing and `n_in` is
+    a multiple of `2 * divisor` times all scales; a volume and its dilation, period and all, always meet the same grids.
 
     Args:
         n_in: number of voxels.

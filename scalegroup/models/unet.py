@@ -128,6 +128,8 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         if (kernel_size is not None and basis != "free") or up_kernel_size is not None:
             name = "kernel_size" if up_kernel_size is None else "up_kernel_size"
             hint = f"replace {name} by order and sigma: kernels reach support * sigma at every scale"
+            if up_kernel_size is not None and basis == "free":
+                hint = "leave it out; kernel_size is that of all free kernels"
             raise ScaleGroupError("order, sigma and support", f"{name}={up_kernel_size or kernel_size}", hint)
         channels, strides = _levels(channels, strides)
         if scale_padding == "valid":

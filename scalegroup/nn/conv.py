@@ -41,7 +41,7 @@ class GroupConv(Convolution):
             convolution, exact where each scale has a grid of its own and not possible elsewhere.
         kernel_size: samples along each axis of free kernels, odd. Default 3.
         divisor: where a volume is lifted to a grid for each scale: product of the strides of the network, see
-            `nn.HaarLift`. Default: the stride.
+            `nn.HaarLift`. Default: this layer's own (the least common multiple over the axes).
         method: "auto", "dense" or "separable"; how the engine executes it. Default "auto".
 
     Shape:
@@ -75,7 +75,9 @@ class GroupConv(Convolution):
 class GroupConvTranspose(Convolution):
     """The exact adjoint of a strided `GroupConv`: from the coarse grid back to the fine one.
 
-    With the same coefficients, `<conv(y), x> = <y, transpose(x)>` for all fields y and x (without bias).
+    With the same coefficients, `<conv(y), x> = <y, transpose(x)>` for all fields y and x (without bias). Between fields
+    with a grid for each scale the products are those of the measure, `Σ_s s^d <y_s, x_s>`, to 1e-6 where neighbouring
+    scales are mixed; to and from scalar fields it is then no adjoint.
 
     Args:
         in_type, out_type, order, sigma, support, stride, scale_extent, scale_padding, padding, padding_mode, bias,

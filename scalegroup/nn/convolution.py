@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from math import prod
+from math import lcm, prod
 from typing import Any
 
 import numpy as np
@@ -61,11 +61,18 @@ class Convolution(GridModule):
         _check_blocks(out_type)
         out_type = _out_window(in_type, out_type, scale_extent, scale_padding, self.transposed)
         dim = group_of(in_type).dim
+        if isinstance(basis, str):
+            choice(basis, ("free",), "basis")
+            if (order, sigma, support) != (2, 1.0, 4.5):
+                received = f"order={order}, sigma={sigma}, support={support}"
+                hint = "leave them out, or name an order instead of basis='free' for Hermite kernels"
+                raise ScaleGroupError("free kernels without order, sigma and support", received, hint)
+            basis = FreeBasis(kernel_size, dim)
+        elif kernel_size != 3:
+            hint = "Hermite kernels reach support * sigma; basis='free' has a kernel_size"
+            raise ScaleGroupError("a kernel_size for free kernels only", kernel_size, hint)
         if basis is None:
             basis = HermiteBasis(tuple(order) if isinstance(order, list) else order, dim)  # type: ignore[arg-type]
-        elif isinstance(basis, str):
-            choice(basis, ("free",), "basis")
-            basis = FreeBasis(kernel_size, dim)
         super().__init__(
             in_type,
             out_type,
@@ -83,9 +90,7 @@ class Convolution(GridModule):
         self.scale_padding = scale_padding
         self.admissible = bool(admissible)
         self.method = choice(method, METHODS, "method")
-        hint = "it is the product of all strides, this layer's included"
-        least = max(self.stride)
-        self.divisor = as_integer(least if divisor is None else divisor, f"divisor, an integer >= {least}", hint, least)
+        self.divisor = self._as_divisor(divisor)
         self.paths = _paths(in_type, out_type)
         self.build()
         functions = self.constraint.shape[1]
@@ -94,6 +99,20 @@ class Convolution(GridModule):
         )
         self.add_bias(bias)
         self.reset_parameters()
+
+    def _as_divisor(self, divisor: object) -> int:
+        """The product of all strides of the network, for a lifting to a grid for each scale."""
+        own = lcm(*self.stride)
+        if divisor is None:
+            return own
+        if not self.on_grids or on_grids(self.in_type):
+            hint = "only the layer that lifts a volume to grids of their own chooses their sizes"
+            raise ScaleGroupError("no divisor", divisor, hint)
+        expected, hint = f"divisor, a multiple of {own}", "it is the product of all strides, this layer's included"
+        value = as_integer(divisor, expected, hint, minimum=own)
+        if value % own:
+            raise ScaleGroupError(expected, value, hint)
+        return value
 
     def _extent(self, i: int, j: int) -> int:
         both = isinstance(self.in_type.blocks[i][1], Regular) and isinstance(self.out_type.blocks[j][1], Regular)
@@ -140,7 +159,9 @@ class Convolution(GridModule):
         inputs = self._lifted(x)
         sizes = [tuple(grid.shape[2:]) for grid in inputs]
         if self.transposed:
-            asked = [None] * len(sizes) if output_size is None else output_size if self.on_grids else [output_size]
+            asked: Sequence[Any] = [None] * len(sizes)
+            if output_size is not None and on_grids(self.out_type) == self.on_grids:  # else it counts the voxels
+                asked = output_size if self.on_grids else [output_size]
             fine, coarse = [self.fine_size(n, m) for n, m in zip(sizes, asked, strict=True)], sizes
         else:
             fine, coarse = sizes, [self.coarse_size(n) for n in sizes]
@@ -296,7 +317,7 @@ class Convolution(GridModule):
             "padding": "same",
             "padding_mode": "zeros",
             "admissible": False,
-            "divisor": max(self.stride),
+            "divisor": lcm(*self.stride),
             "method": "auto",
             "frozen": False,
         }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,15 +28,15 @@ class Grid(NamedTuple):
     ratios: tuple[float, ...]
 
 
-def as_unit(unit: float | Sequence[float] | None, dim: int) -> tuple[float, ...]:
-    """The spacing of the grid of scale 1 in voxels, along each axis; 1 by default."""
+def as_unit(unit: Any, dim: int) -> tuple[float, ...]:
+    """The spacing of the grid of scale 1 in voxels, along each axis, from numbers of any library; 1 by default."""
     if unit is None:
         return (1.0,) * dim
-    values = tuple(unit) if isinstance(unit, Sequence) else (unit,) * dim
-    if len(values) != dim:
+    values = np.asarray(unit.tolist() if isinstance(unit, Tensor) else unit)
+    if values.dtype.kind not in "iuf" or values.shape not in ((), (dim,)):
         hint = "it is the spacing in mm of the grid of scale 1 over that of the voxels"
-        raise ScaleGroupError(f"unit: a number or one for each of {dim} axes", unit, hint)
-    return tuple(positive(value, "unit") for value in values)
+        raise ScaleGroupError(f"unit: a number or one for each of {dim} axes", repr(unit), hint)
+    return tuple(positive(float(value), "unit") for value in np.broadcast_to(values, (dim,)))
 
 
 class HaarLift(EquivariantModule):
@@ -167,7 +168,7 @@ class ToUniform(EquivariantModule):
     """From a field with a grid for each scale to one with all scales on the voxels: the adjoint of `ToHaar`.
 
     `x(s, p) = Σ_q s^d g_s(q - p) y(s, q)` over the points q of the grid of scale s, so that
-    `Σ_s s^d <ToHaar(F), y>_s = Σ_s <F, ToUniform(y)>_s`.
+    `Σ_s s^d <ToHaar(F), y>_s = Σ_s <F, ToUniform(y)>_s` (for periodic grids with their own distance in place of s).
 
     Args:
         field: the input, regular fields with `sampling="haar"`.

@@ -198,7 +198,12 @@ class EquivariantModule(torch.nn.Module):
             hint = "nn.HaarLift makes it from a volume, nn.ToHaar from a field with all scales on one grid"
             received = type(x).__name__ if not isinstance(x, tuple | list) else f"{len(x)}"
             raise ScaleGroupError(f"{name} input as a tuple of {count} tensors, one for each scale", received, hint)
-        return tuple(self._checked_grid(grid) for grid in x)
+        checked = tuple(self._checked_grid(grid) for grid in x)
+        kinds = [(grid.shape[0], grid.dtype, grid.device) for grid in checked]
+        if any(kind != kinds[0] for kind in kinds):
+            hint = "the scales of a field belong to the same volumes"
+            raise ScaleGroupError(f"{name} input with one batch size, dtype and device on all grids", kinds, hint)
+        return checked
 
     def _checked_grid(self, x: Any) -> Tensor:
         name, dim = type(self).__name__, group_of(self.in_type).dim

@@ -146,7 +146,7 @@ def test_surplus_strides_are_reported() -> None:
             {"kernel_size": 3, "order": 2},
             r"order, sigma and support, received kernel_size=3; replace kernel_size by order and sigma",
         ),
-        ({"up_kernel_size": (3, 3)}, r"received up_kernel_size=\(3, 3\); replace up_kernel_size by order and sigma"),
+        ({"up_kernel_size": (3, 3)}, r"received up_kernel_size=\(3, 3\); leave it out"),
         ({"act": "softmax"}, "act out of elu, gelu, .* received 'softmax'"),
         ({"act": ("relu", {}, 1)}, "act: a name, a class, or a pair of it and a dict of options"),
         ({"act": ()}, "act: a name, a class, or a pair"),
