@@ -124,5 +124,6 @@ def test_wrong_units_and_sizes() -> None:
 def test_the_scales_of_a_field_belong_together() -> None:
     x = list(noise())
     for wrong in (x[1][:1], x[1].float()):
-        with pytest.raises(ScaleGroupError, match=r"one batch size, dtype and device on all grids|dtype torch\.float64"):
+        text = r"one batch size, dtype and device on all grids|dtype torch\.float64"
+        with pytest.raises(ScaleGroupError, match=text):
             nn.BatchNorm(FIELD).double()((x[0], wrong, *x[2:]))
