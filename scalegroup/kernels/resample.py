@@ -197,7 +197,8 @@ def smoothing_matrix(
         n_in: number of input samples.
         n_out: number of output samples.
         ratio: output spacing over input spacing.
-        sigma: standard deviation in output samples; from .8 on, the adjoint keeps constants to 1e-5. Default 1.
+        sigma: standard deviation in output samples; from .8 on, the adjoint keeps constants to 1e-5, to 3e-3 where the
+            output is finer than the input. Default 1.
         padding_mode: what lies beyond the border, see `fold_index`. Default "zeros".
 
     Returns:
