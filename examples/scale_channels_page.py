@@ -26,7 +26,7 @@ TITLES = {
     ("ours", "known"): "… moved by the known factor, in whole steps",
     ("ours", "spacing"): "… spacing known (`unit`)",
     ("ours", "ideal"): "ideal: what equivariance could give",
-    ("ours, coarsened", "none"): "`ScaleChannels`, training scans coarsened to 0.5 … 1, window not moved",
+    ("ours, coarsened", "none"): "`ScaleChannels`, training scans coarsened, window not moved",
     ("ours, coarsened", "confidence"): "… moved by confidence",
     ("ours, coarsened", "head"): "… moved by the head",
     ("ours, coarsened", "known"): "… moved by the known factor",
@@ -109,7 +109,7 @@ standard deviation over seeds. The windows:
 
 {tables}
 
-![Dice against test factor, N = {largest}, proportional canvas](scale_channels.png)
+![Dice against test factor on both canvases, N = {largest}](scale_channels.png)
 
 ## Goals
 
