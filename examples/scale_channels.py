@@ -45,7 +45,7 @@ from torch import Tensor
 
 from scalegroup.data import Scan, load, rescale
 from scalegroup.data.rescale import Canvas, rescale_label
-from scalegroup.models import ScaleChannels
+from scalegroup.models import Projection, ScaleChannels
 from scalegroup.models.scale_selection import select_window
 from scalegroup.training import DataConfig, ModelConfig, Segmentation, TrainerConfig, fit, parameter_count
 from scalegroup.training.evaluate import predict
@@ -114,6 +114,9 @@ def by_windows(net: OneScaleAtATime, head: Head, image: Image, factor: float, sa
     def unmoved(scores: Scores) -> tuple[Tensor, int]:
         return mean_scores(scores.window(0)), 0
 
+    def weighted(scores: Scores) -> tuple[Tensor, int]:
+        return Projection("volume_confidence")(scores.window(0)), 0
+
     def by_confidence(scores: Scores) -> tuple[Tensor, int]:
         chosen, shifts = select_window(scores, COUNT, mean_scores, SHIFTS, climb=True)
         return chosen, int(shifts)
@@ -125,7 +128,7 @@ def by_windows(net: OneScaleAtATime, head: Head, image: Image, factor: float, sa
     def by_factor(scores: Scores) -> tuple[Tensor, int]:
         return mean_scores(scores.window(known_shift(factor))), known_shift(factor)
 
-    ways = {"none": unmoved, "confidence": by_confidence, "head": by_head, "known": by_factor}
+    ways = {"none": unmoved, "weighted": weighted, "confidence": by_confidence, "head": by_head, "known": by_factor}
     found = {name: found_by(scores, way) for name, way in ways.items()}
     if same_volume:  # the scan of another resolution: its voxels are 1/factor times as large as in training
         found["spacing"] = found_by(Scores(net, image, unit=factor), unmoved)
