@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from torch import Tensor
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.checks import as_integer
 from scalegroup.models.projection import foreground_confidence
-from scalegroup.nn.grid import choice, positive
+from scalegroup.nn.grid import choice
+from scalegroup.nn.haar import as_unit
 
 SELECT = ("none", "spacing", "confidence")
 
@@ -37,17 +38,19 @@ def as_select(value: object, spacing: object, projection: object) -> str:
 
 
 def as_spacing(value: object, dim: int) -> tuple[float, ...]:
-    """A voxel size in mm along each axis, from a number or a sequence.
+    """A voxel size in mm along each axis, from a number, a sequence, an array or a tensor.
 
     Example:
         >>> as_spacing(0.5, 2)
         (0.5, 0.5)
     """
-    values = (value,) * dim if isinstance(value, int | float) else value
-    if not isinstance(values, Iterable) or len(values := tuple(values)) != dim:
-        hint = "it is the voxel size in mm"
-        raise ScaleGroupError(f"spacing: a number or one for each of {dim} axes", repr(value), hint)
-    return tuple(positive(float(number), "spacing") for number in values)
+    hint = "it is the voxel size in mm"
+    if value is None:
+        raise ScaleGroupError(f"spacing: a number or one for each of {dim} axes", None, hint)
+    try:
+        return as_unit(value, dim)
+    except ScaleGroupError as error:
+        raise ScaleGroupError(error.expected.replace("unit", "spacing", 1), error.received, hint) from None
 
 
 def unit_of(own: tuple[float, ...] | None, scan: object, unit: object = None) -> tuple[float, ...]:
@@ -127,7 +130,8 @@ def select_window(
         count: scales in a window.
         projection: such as `models.Projection("mean")`.
         shifts: candidates, in steps of the base; negative ones are finer.
-        climb: give up finer windows as soon as one is best for no volume. Default False.
+        climb: give up finer windows of a volume as soon as one is not better for it, and all of them when no volume is
+            left; a volume's result does not depend on the others of its batch. Default False.
         score: of a prediction. Default `foreground_confidence`.
 
     Returns:
@@ -153,13 +157,16 @@ def select_window(
     chosen = torch.zeros(best.shape[0], dtype=torch.int64, device=best.device)
     coarser = sorted(shift for shift in shifts if shift > 0)
     finer = sorted((shift for shift in shifts if shift < 0), reverse=True)
+    climbing = torch.ones_like(chosen, dtype=torch.bool)
     for shift in (*coarser, *finer):
         other = prediction(shift)
         value = score(other)
-        better = value > highest
+        better = (value > highest) & climbing
         highest = torch.where(better, value, highest)
         chosen = torch.where(better, shift, chosen)
         best = torch.where(better.reshape(-1, *[1] * (best.ndim - 1)), other, best)
-        if climb and shift < 0 and not bool(better.any()):
-            break
+        if climb and shift < 0:
+            climbing = better
+            if not bool(climbing.any()):
+                break
     return best, chosen

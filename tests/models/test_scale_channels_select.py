@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -14,7 +15,7 @@ from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.models import Projection, ScaleChannels
 from scalegroup.models.projection import MODES, confidence_features, foreground_confidence, log_probabilities
-from scalegroup.models.scale_selection import select_window, window_scores
+from scalegroup.models.scale_selection import as_spacing, select_window, window_scores
 
 WEIGHTED = ("voxel_confidence", "volume_confidence", "attention")
 
@@ -187,6 +188,18 @@ def test_climbing_stops_where_it_goes_down(climb: bool, finer: float, shift: int
     assert sorted(asked) == list(range(finest, 4))  # each scale once
 
 
+def test_each_volume_climbs_by_itself() -> None:
+    odds = {0: [1.0, 1.0], -1: [0.5, 3.0], -2: [5.0, 5.0], -3: [9.0, 2.0]}
+
+    def chosen(*rows: int) -> list[int]:
+        _, shifts = select_window(
+            lambda k: torch.tensor(odds[k])[list(rows)].reshape(-1, 1, 1), 1, mean, range(-3, 1), climb=True
+        )
+        return shifts.tolist()
+
+    assert chosen(0, 1) == [*chosen(0), *chosen(1)] == [0, -2]  # the first one stopped before its summits
+
+
 def brightness(**options: Any) -> ScaleChannels:
     """Bright voxels are the object; sharper grids are surer."""
     backbone = torch.nn.Conv2d(1, 1, 1)
@@ -254,3 +267,14 @@ def test_a_spacing_is_asked_for_and_nothing_else_beside_it() -> None:
         brightness()(dots(), spacing=1)
     with pytest.raises(ScaleGroupError, match="spacing: a positive number"):
         net(dots(), spacing=0)
+
+
+@pytest.mark.parametrize("spacing", [2, (2.0, 4), np.float32(2), np.array([2, 4]), torch.tensor([2.0, 4.0])])
+def test_numbers_of_any_library_are_spacings(spacing: Any) -> None:
+    assert as_spacing(spacing, 2) in {(2.0, 2.0), (2.0, 4.0)}
+
+
+@pytest.mark.parametrize("spacing", [None, True, "2", "ab", (1.0, "2"), (1, 2, 3), torch.ones(1, 2), np.ones(3)])
+def test_other_spacings_are_refused(spacing: Any) -> None:
+    with pytest.raises(ScaleGroupError, match=r"spacing: a number or one for each of 2 axes.* voxel size in mm"):
+        as_spacing(spacing, 2)
