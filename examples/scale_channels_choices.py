@@ -340,13 +340,14 @@ otherwise), one seed; hard Dice, mean of both classes over 10 validation volumes
 the factor, the canvas with it or fixed. None of these volumes is among those of the test in
 [scale_channels.md](scale_channels.md). One seed: differences below .01 mean little.
 
-What it says: instance norm and PReLU, as MONAI's U-Net has them, are better than batch norm and SiLU; runs of one, three
-or all six scales end alike, and the fewer the cheaper; a training with zoom makes the unmoved window better and the
-moved one no better; subtracting a blur (an admissible input) brings nothing here, nor do attention and log-sum-exp in
-training. Every score finds the window; half steps between the candidates add at most .005, every second step costs as
-much; size is no better a guide than confidence and agreement. With the plain mean a wider window is worse. Weighted by
-each scale's confidence in the volume it needs no search at all, and the window may be wider. The scales of a window
-agree where there is an object, and not where there is none; confidence alone tells them apart less clearly.
+What it says: instance norm and PReLU, as MONAI's U-Net has them, are better than batch norm and SiLU; runs of one,
+three or all six scales end alike, and the fewer the cheaper; a training with zoom makes the unmoved window better
+and the moved one no better; subtracting a blur (an admissible input) brings nothing here, nor do attention and
+log-sum-exp in training. Every score finds the window; half steps between the candidates add at most .005, every
+second step loses at most .006; size is no better a guide than confidence and agreement. With the plain mean a wider
+window is worse. Weighted by each scale's confidence in the volume it needs no search at all, and the window may be
+wider. The scales of a window agree where there is an object, and not where there is none; confidence alone tells
+them apart less clearly.
 
 ## Networks
 
