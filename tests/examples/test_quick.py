@@ -48,7 +48,7 @@ def test_scale_channels_are_trained_tested_and_kept(tmp_path: Path, data_dir: Pa
         assert line in page
     with (tmp_path / "results" / "scale_channels.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert {row["choice"] for row in rows} == {"none", "confidence", "head", "known", "spacing", "ideal"}
+    assert {row["choice"] for row in rows} == {"none", "weighted", "confidence", "head", "known", "spacing", "ideal"}
     # With the spacing known, the grids of the rescaled scan are those of the scan itself.
     half = [row for row in rows if row["choice"] == "spacing" and row["factor"] == "0.5"]
     assert [row["voxels"] for row in half] == ["1.0000"]
