@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scalegroup.errors import ScaleGroupError
 from scalegroup.nn.grid import choice, positive
 from scalegroup.nn.scale_pool import pool_scales
 
@@ -96,7 +97,10 @@ def as_projection(value: object) -> torch.nn.Module | None:
     """
     if value is None or isinstance(value, torch.nn.Module):
         return value
-    return Projection(value)  # type: ignore[arg-type]
+    if not isinstance(value, str):
+        hint = "give a module itself, not its class"
+        raise ScaleGroupError(f"projection out of {MODES}, a torch.nn.Module, or None", repr(value), hint)
+    return Projection(value)
 
 
 def log_probabilities(scores: Tensor) -> Tensor:

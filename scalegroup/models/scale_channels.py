@@ -49,7 +49,8 @@ class ScaleChannels(ScaleRuns):
         run_weights: how often each run is drawn: "uniform" (default), "cheap", or a number for each run, see
             `ScaleRuns`.
         projection: mode of `models.Projection`, a module like it, or None for the tuple of all outputs, each on its own
-            grid, finest first. Default "mean".
+            grid, finest first; `last_grids` tells which ones, in training those of the run: labels go there by
+            `engine.resample(y, *grid)`. Default "mean".
         select: which window of scales is used in eval mode. "none" (default): the one of the arguments. "spacing":
             the one that the training scans had in mm; `forward` must be given the spacing of the scan. "confidence":
             for each volume the window, of those moved by `shifts`, whose prediction is surest of its foreground
@@ -58,8 +59,9 @@ class ScaleChannels(ScaleRuns):
         shifts: candidates of "confidence" in steps of the base, with 0; negative ones are finer. Default -2 … 2.
         climb: "confidence" tries finer windows, which are expensive, only as long as they are surer. Default False.
         divisor: product of the strides of the backbone, of which sizes must be multiples. Default: read off MONAI's
-            UNet and SegResNet, else 32; a smaller one is cheaper. Attention windows that are counted from the
-            corner, as in SwinUNETR, are cut elsewhere on a grid of another size, and then it is not exact.
+            UNet and SegResNet, 1 for layers that keep the size of a map, else 32 with a warning, as a smaller one is
+            cheaper. Attention windows that are counted from the corner, as in SwinUNETR, are cut elsewhere on a grid
+            of another size, and then it is not exact.
         padding_mode: what lies outside the volume, as in `nn.HaarLift`. Default "replicate".
         amp: dtype in which the backbone runs, such as `torch.bfloat16`; lifting and projection stay in float32.
             Default None: as the surrounding autocast says.
@@ -68,7 +70,11 @@ class ScaleChannels(ScaleRuns):
         `(batch, in_channels, *space)` of any size to `(batch, classes, *space)` or `(batch, classes)`.
 
     Raises:
-        ScaleGroupError: for bad arguments, and if the statistics of batch norms cannot be shared.
+        ScaleGroupError: for bad arguments, and if the statistics of batch norms cannot be shared: also after
+            `SyncBatchNorm.convert_sync_batchnorm` (Lightning's `sync_batchnorm=True`), in the first step of training.
+
+    In training batch norms need Python between their layers: `torch.compile` breaks its graph there. In eval mode, and
+    with other norms, one graph holds everything.
 
     Source: the invariant measure `ds dx / s^(d+1)`, DESIGN.md section 6; shared weights over rescaled inputs in Xu et
         al., "Scale-Invariant Convolutional Neural Networks", 2014.
@@ -104,21 +110,24 @@ class ScaleChannels(ScaleRuns):
         super().__init__()
         check_backbone(backbone)
         group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first, sampling="haar")
-        strides = divisor_of(backbone) if divisor is None else divisor
-        self.lift = nn.HaarLift(1 * group.scalar, strides, odd=False, padding_mode=padding_mode)
         self.in_channels = channels_of(backbone) if in_channels is None else as_count(in_channels, "in_channels")
+        strides = divisor_of(backbone, self.in_channels or 1, group.dim) if divisor is None else divisor
+        self.lift = nn.HaarLift(1 * group.scalar, strides, odd=False, padding_mode=padding_mode)
         self.train_scales = as_train_scales(train_scales)
         self.run_weights = as_run_weights(run_weights)
+        if self.train_scales is not None:
+            self.run_chances(group, max(1, group.num_scales - self.train_scales + 1))
         self.backbone = convert_shared_norm(backbone)
         self.projection = as_projection(projection)
         self.spacing = None if spacing is None else as_spacing(spacing, spatial_dims)
         self.select = as_select(select, self.spacing, self.projection)
         self.shifts, self.climb = as_shifts(shifts), as_flag(climb, "climb")
         self.last_shift: Tensor | None = None
-        self.amp = amp
+        self.last_grids: list[Grid] | None = None
+        self.amp = _as_amp(amp)
         self._together = GridsTogether()
         if any(isinstance(part, SharedBatchNorm) for part in backbone.modules()):
-            self._together.trace(backbone)  # fails now rather than in the first step
+            self._together.check(backbone, self._sample(2 * strides))  # fails now, not in the first step
 
     @property
     def in_type(self) -> FieldType | None:
@@ -151,7 +160,10 @@ class ScaleChannels(ScaleRuns):
 
     def _on_window(self, x: Tensor, unit: float | Sequence[float] | None) -> Any:
         if self.projection is None:
-            return tuple(y for y, _ in self._outputs(x, self.grids(x.shape[2:], unit)))
+            grids = self.grids(x.shape[2:], unit)
+            if not torch.compiler.is_exporting():
+                self.last_grids = grids
+            return tuple(y for y, _ in self._outputs(x, grids))
         if self.select == "confidence" and not self.training:
             result = self._selected(x, unit)
         else:
@@ -160,8 +172,12 @@ class ScaleChannels(ScaleRuns):
         return result.to(x.dtype)
 
     def _projected(self, scores: Tensor) -> Tensor:
-        with _exact(scores):
-            result: Tensor = cast(torch.nn.Module, self.projection)(scores)
+        with _without_autocast(scores):
+            result: object = cast(torch.nn.Module, self.projection)(scores)
+        if not isinstance(result, Tensor) or result.ndim != scores.ndim - 1:
+            received = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+            hint = f"it was given {tuple(scores.shape)}, (batch, classes, scales, *space)"
+            raise ScaleGroupError("a projection that returns (batch, classes, *space)", received, hint)
         return result
 
     def _selected(self, x: Tensor, unit: float | Sequence[float] | None) -> Tensor:
@@ -174,34 +190,41 @@ class ScaleChannels(ScaleRuns):
             (output,) = self._outputs(x, [grid])
             return self._on_voxels(*output, x)
 
-        result, self.last_shift = select_window(logits_of, len(scales), self._projected, self.shifts, self.climb)
+        result, shift = select_window(logits_of, len(scales), self._projected, self.shifts, self.climb)
+        if not torch.compiler.is_exporting():
+            self.last_shift = shift
         return result
 
     def _outputs(self, x: Tensor, grids: Sequence[Grid]) -> Iterator[tuple[Tensor, Grid]]:
         """The backbone's output on each grid, one after another unless their norms need all of them."""
-        if self._together.needed(self.backbone):
-            lifted = [self._lifted(x, grid) for grid in grids]
-            with self._precision(x):
-                outputs = self._together(self.backbone, lifted)
-            for y, like, grid in zip(outputs, lifted, grids, strict=True):
+        together = self._together.needed(self.backbone)
+        for part in [grids] if together else [[grid] for grid in grids]:
+            lifted = [resample(x, *grid, self.lift.padding_mode) for grid in part]
+            for y, like, grid in zip(self._on_grids(lifted, together), lifted, part, strict=True):
                 yield check_output(y, like), grid
-            return
-        for grid in grids:
-            like = self._lifted(x, grid)
-            with self._precision(x):
-                y = self.backbone(like)
-            yield check_output(y, like), grid
 
-    def _lifted(self, x: Tensor, grid: Grid) -> Tensor:
-        with _exact(x):
-            return resample(_at_least_float32(x), *grid, self.lift.padding_mode).to(x.dtype)
+    def _on_grids(self, lifted: Sequence[Tensor], together: bool) -> list[Any]:
+        try:
+            with self._precision(lifted[0]):
+                return self._together(self.backbone, lifted) if together else [self.backbone(x) for x in lifted]
+        except RuntimeError as error:
+            sizes = ", ".join(str(tuple(x.shape[2:])) for x in lifted)
+            error.add_note(
+                f"ScaleChannels ran the backbone on grids of {sizes} samples, multiples of twice the divisor, which is "
+                f"{self.lift.divisor}; give another divisor if they do not suit it."
+            )
+            raise
 
     def _on_voxels(self, y: Tensor, grid: Grid, x: Tensor) -> Tensor:
-        y = _at_least_float32(y)
-        if y.ndim == 2:
-            return y
-        with _exact(x):
-            return to_voxels(y, grid, x.shape[2:], self.lift.padding_mode)
+        y = y.to(torch.promote_types(y.dtype, torch.float32))
+        return y if y.ndim == 2 else to_voxels(y, grid, x.shape[2:], self.lift.padding_mode)
+
+    def _sample(self, size: int) -> Tensor | None:
+        if self.in_channels is None:
+            return None
+        shape = (1, self.in_channels, *[size] * group_of(self.lift.in_type).dim)
+        like = next(self.backbone.parameters(), torch.zeros(()))
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like.device, like.dtype)
 
     def _precision(self, x: Tensor) -> AbstractContextManager[Any]:
         return nullcontext() if self.amp is None else torch.autocast(x.device.type, dtype=self.amp)
@@ -225,14 +248,14 @@ class ScaleChannels(ScaleRuns):
 
         Multiply-adds are those of convolutions and matrix products; activations are the outputs of all layers in
         bytes, which a step of training keeps (in eval mode those of one grid at a time are alive, and few of them).
-        "window" is the sum, "step" the mean over the runs of training, and the last column is relative to the
-        backbone on the voxels' own grid.
+        "window" is the sum, "step" the mean over the runs of training (if `run_weights` fit the window, which may be
+        another one than that of training), and the last column is relative to the backbone on the voxels' own grid.
 
         Args:
             space: voxels along each axis, or one number for all.
 
         Raises:
-            ScaleGroupError: if the number of input channels is unknown.
+            ScaleGroupError: if the number of input channels is unknown, or the backbone does not run without data.
         """
         group = group_of(self.lift.in_type)
         sizes = per_axis(space if isinstance(space, int) else tuple(space), group.dim, "space")
@@ -247,7 +270,10 @@ class ScaleChannels(ScaleRuns):
         rows.append(("window", (), total(costs)))
         if self.train_scales is not None:
             count = min(self.train_scales, len(scales))
-            chances = self.run_chances(group, len(scales) - count + 1)
+            try:
+                chances = self.run_chances(group, len(scales) - count + 1)
+            except ScaleGroupError as error:
+                return f"{cost_table(rows, plain)}\nno step: {error}"
             runs = [total(costs[start : start + count]) for start in range(len(chances))]
             rows.append(("step", (), total(runs, chances)))
         return cost_table(rows, plain)
@@ -259,12 +285,15 @@ class ScaleChannels(ScaleRuns):
         return ", ".join([*parts, *([f"select={self.select!r}"] if self.select != "none" else [])])
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+def _as_amp(value: object) -> torch.dtype | None:
+    if value in (None, torch.float16, torch.bfloat16):
+        return value
+    hint = "float32 needs no amp; None leaves the surrounding autocast as it is"
+    raise ScaleGroupError("amp: torch.float16, torch.bfloat16 or None", repr(value), hint)
 
 
-def _exact(x: Tensor) -> AbstractContextManager[Any]:
-    """No autocast inside: resampling in bfloat16 would be worse than the lifting's error."""
+def _without_autocast(x: Tensor) -> AbstractContextManager[Any]:
+    """A learned projection stays in float32."""
     device = x.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)

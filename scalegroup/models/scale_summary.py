@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
+
+from scalegroup.models.scale_backbone import layer_outputs
 
 
 class Cost(NamedTuple):
@@ -41,25 +41,16 @@ def cost_of(module: torch.nn.Module, shape: Sequence[int], itemsize: int | None 
         shape: of the input, `(batch, channels, *space)`.
         itemsize: bytes of a number. Default: as the outputs have.
 
+    Raises:
+        ScaleGroupError: if the network does not run without data.
+
     Example:
         >>> cost_of(torch.nn.Conv2d(1, 4, 3, padding=1), (1, 1, 10, 10))
         Cost(multiply_adds=3600.0, bytes=1600.0)
     """
-    total = 0.0
-
-    def add(_: torch.nn.Module, __: Any, output: Any) -> None:
-        nonlocal total
-        if isinstance(output, Tensor):
-            total += output.numel() * (itemsize or output.element_size())
-
-    twin = copy.deepcopy(module).to("meta").eval()
-    for part in twin.modules():
-        if next(part.children(), None) is None:
-            part.register_forward_hook(add)
-    dtype = next((p.dtype for p in twin.parameters()), torch.float32)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        twin(torch.zeros(tuple(shape), dtype=dtype, device="meta"))
-    return Cost(counter.get_total_flops() / 2, total)
+    with FlopCounterMode(display=False) as counter:
+        outputs = layer_outputs(module, shape)
+    return Cost(counter.get_total_flops() / 2, float(sum(y.numel() * (itemsize or y.element_size()) for y in outputs)))
 
 
 def cost_table(rows: Sequence[tuple[str, Sequence[int], Cost]], plain: Cost) -> str:

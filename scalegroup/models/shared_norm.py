@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -101,7 +101,7 @@ class GridsTogether:
 
     The path to the norms is traced by `torch.fx`; a module without norms inside is one step of it and may do what it
     wants. The first run compares the trace with the network itself, on the last grid. Traces are remembered, but
-    neither copied nor pickled.
+    neither copied nor pickled. `torch.compile` leaves this to Python, as it cannot look into a trace.
 
     Example:
         >>> import torch
@@ -115,13 +115,42 @@ class GridsTogether:
     def __init__(self) -> None:
         self._traces: dict[Mode, fx.Graph] = {}
         self._compared: set[Mode] = set()
+        # Not a decorator, which would load the compiler at import.
+        self._in_python: Callable[..., list[Any]] = torch.compiler.disable(self._on_all)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_traces": {}, "_compared": set()}
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GridsTogether, ()
 
     def needed(self, module: torch.nn.Module) -> bool:
-        """Whether some norm inside uses the statistics of its input now."""
-        return any(isinstance(part, SharedBatchNorm) and part.needs_all_grids for part in module.modules())
+        """Whether some norm inside uses the statistics of its input now.
+
+        Raises:
+            ScaleGroupError: if it is one that the grids cannot share.
+        """
+        norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
+        norms = [norm for norm in norms if norm.training or norm.running_mean is None]
+        for norm in norms:
+            if not isinstance(norm, SharedBatchNorm):
+                hint = "leave sync_batchnorm of Lightning off; plain batch norms go through convert_shared_norm"
+                raise ScaleGroupError("batch norms that the grids share", type(norm).__name__, hint)
+        return bool(norms)
+
+    def check(self, module: torch.nn.Module, x: Tensor | None = None) -> None:
+        """Trace the module as training would, and compare on an input if there is one; the module is not changed.
+
+        Raises:
+            ScaleGroupError: if it cannot, or the trace does not do what the module does.
+        """
+        twin = copy.deepcopy(module).train()
+        graph = self.trace(twin)
+        if x is None:
+            return
+        try:
+            _compare(graph, twin, x)
+        except ScaleGroupError:
+            raise
+        except Exception:  # the network itself may want a larger input; the first step will tell
+            return
 
     def trace(self, module: torch.nn.Module) -> fx.Graph:
         """The steps of the module in its present mode.
@@ -132,7 +161,7 @@ class GridsTogether:
         mode = _mode(module)
         if mode not in self._traces:
             try:
-                self._traces[mode] = _Tracer().trace(_Root(module))
+                self._traces[mode] = _Tracer().trace(_Root(copy.deepcopy(module)))  # a forward may change buffers
             except Exception as error:  # whatever a user's forward does with a proxy
                 raise _untraceable(module, f"torch.fx says: {error}") from error
         return self._traces[mode]
@@ -143,6 +172,9 @@ class GridsTogether:
         Raises:
             ScaleGroupError: if the trace does not do what the module does.
         """
+        return self._in_python(module, grids)
+
+    def _on_all(self, module: torch.nn.Module, grids: Sequence[Tensor]) -> list[Any]:
         graph = self.trace(module)
         mode = _mode(module)
         if mode not in self._compared:
@@ -182,19 +214,27 @@ def _untraceable(module: torch.nn.Module, reason: str) -> ScaleGroupError:
 
 def _compare(graph: fx.Graph, module: torch.nn.Module, x: Tensor) -> None:
     """Raise unless the trace is the module: a proxy is no tensor, and a forward that asks may have gone astray."""
-    twin = copy.deepcopy(module)
-    for part in twin.modules():
-        if isinstance(part, SharedBatchNorm):
-            part.eval()  # one grid alone may be too small for statistics
+    twin, other = _with_frozen_norms(module), _with_frozen_norms(module)
     with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
         _seed(x.device)
         wanted = twin(x.clone())
         _seed(x.device)
         try:
-            (found,) = _run(graph, twin, [x.clone()])
-            torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-3, equal_nan=True, check_stride=False)
+            (found,) = _run(graph, other, [x.clone()])
+            results = [(found, wanted), (dict(other.named_buffers()), dict(twin.named_buffers()))]
+            for pair in results:
+                torch.testing.assert_close(*pair, rtol=1e-2, atol=1e-3, equal_nan=True, check_stride=False)
         except Exception as error:
             raise _untraceable(module, f"the trace by torch.fx does something else: {error}") from error
+
+
+def _with_frozen_norms(module: torch.nn.Module) -> torch.nn.Module:
+    """A copy for one grid alone, which may be too small for statistics."""
+    twin = copy.deepcopy(module)
+    for part in twin.modules():
+        if isinstance(part, SharedBatchNorm):
+            part.eval()
+    return twin
 
 
 def _seed(device: torch.device) -> None:

@@ -196,6 +196,14 @@ def test_training_sees_runs_and_eval_mode_all_scales() -> None:
     assert len(net(image())) == 4
 
 
+def test_the_grids_of_the_last_run_are_known() -> None:
+    net = network(projection=None, train_scales=2).train()
+    for _ in range(5):
+        outputs = net(image())
+        assert [tuple(y.shape[2:]) for y in outputs] == [grid.sizes for grid in net.last_grids or ()]
+        assert set(net.last_grids or ()) < set(net.grids((12, 15)))
+
+
 def drawn(net: ScaleChannels, count: int = 400) -> list[float]:
     runs = Counter(net._start(net.lift, 3) for _ in range(count))
     return [runs[start] / count for start in range(3)]
@@ -213,6 +221,7 @@ def test_runs_are_drawn_as_often_as_asked() -> None:
     wide = nn.with_window(net, 6)
     with pytest.raises(ScaleGroupError, match="run_weights for 5 runs"):
         wide.train()(image())
+    assert "no step: expected run_weights for 5 runs" in wide.float().summary(8)
 
 
 def test_batch_norms_share_their_statistics() -> None:
@@ -286,6 +295,38 @@ def test_compiled_is_the_same_function() -> None:
     torch.testing.assert_close(compiled(image()), net(image()))
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch's own, of what passes from Python to the next graph
+def test_training_with_batch_norms_compiles_around_them() -> None:
+    backbone = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
+    net = network(backbone, num_scales=2, train_scales=None).train()
+    twin = copy.deepcopy(net)
+    torch._dynamo.reset()
+    torch.testing.assert_close(torch.compile(net, backend="eager")(image()), twin(image()))
+    assert torch.equal(net.backbone[1].running_var, twin.backbone[1].running_var)
+    torch.compile(net, backend="eager")(image()).square().mean().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_norms_that_were_converted_afterwards_are_noticed() -> None:
+    net = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network(Small(torch.nn.BatchNorm2d)))
+    assert net(image()).shape == (2, 3, 12, 15)  # statistics are not needed
+    with pytest.raises(ScaleGroupError, match=r"batch norms that the grids share, received SyncBatchNorm; .*Lightning"):
+        net.train()(image())
+
+
+def test_an_error_of_the_backbone_names_the_grid() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        network(torch.nn.Conv2d(1, 1, 35))
+    assert "on grids of (32, 32) samples, multiples of twice the divisor, which is 2" in caught.value.__notes__[0]
+
+
+def test_exporting_leaves_no_tensors_behind() -> None:
+    net = network(num_scales=2, select="confidence", shifts=(0, 1))
+    net.last_shift = None
+    torch.export.export(net, (image(),))
+    assert net.last_shift is None
+
+
 def test_summary_counts_what_a_grid_costs() -> None:
     net = network(torch.nn.Conv2d(1, 4, 3, padding=1), divisor=1, num_scales=3, train_scales=2, run_weights="cheap")
     lines = [line.split() for line in net.float().summary((10, 12)).splitlines()]
@@ -295,14 +336,17 @@ def test_summary_counts_what_a_grid_costs() -> None:
     assert lines[5][-1] == f"{(5.0 + 2 * 1.3) / 3:.2f}"
     with pytest.raises(ScaleGroupError, match="a known number of in_channels"):
         network(torch.nn.ReLU()).summary(8)
+    deciding = Returning(lambda x: x if x.sum() > 0 else -x)
+    with pytest.raises(ScaleGroupError, match=r"takes the shape \(1, 1, 8, 8\), received Returning, of which torch"):
+        network(deciding, in_channels=1).summary(8)
 
 
 # arguments
 
 
 def test_what_is_read_off_the_backbone() -> None:
-    net = ScaleChannels(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Conv2d(2, 1, 1)), in_channels=1)
-    assert (net.in_channels, net.lift.divisor) == (1, 32)
+    net = ScaleChannels(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Conv3d(1, 1, 1), torch.nn.AdaptiveMaxPool3d(1)))
+    assert (net.in_channels, net.lift.divisor) == (1, 1)  # nothing but a global pooling changes a size
     assert str(net.in_type) == "1*scalar"
     plain = torch.nn.Sequential(torch.nn.Conv2d(2, 1, 1))
     plain.strides = ((2, 1), 2)
@@ -310,6 +354,24 @@ def test_what_is_read_off_the_backbone() -> None:
     assert (net.in_channels, net.lift.divisor) == (2, 4)
     assert ScaleChannels(torch.nn.ReLU()).in_type is None
     assert "scales 0.5 … 2.83, train_scales=3" in repr(net)
+
+
+class Halving(torch.nn.Module):
+    """Strides that no module tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = torch.nn.Conv2d(1, 2, 1), torch.nn.Conv2d(2, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.last(torch.nn.functional.max_pool2d(self.first(x), 2))
+        return torch.nn.functional.interpolate(y, size=x.shape[2:])
+
+
+def test_a_network_of_unknown_strides_is_costly_and_says_so() -> None:
+    with pytest.warns(UserWarning, match=r"strides of Halving are unknown.*multiples of 64 .* ScaleChannels\(divisor"):
+        net = ScaleChannels(Halving(), spatial_dims=2)
+    assert net.lift.divisor == 32
 
 
 class Returning(torch.nn.Module):
@@ -327,6 +389,7 @@ class Returning(torch.nn.Module):
     ("value", "text"),
     [
         (lambda x: (x, x), "returns one tensor, received tuple; switch deep supervision off"),
+        (lambda x: x[:, None], "an output of 4 axes from the backbone, .* deep supervision adds; switch it off"),
         (lambda x: x[..., ::2], r"an output of size \(\d+, \d+\) from the backbone"),
         (lambda x: x.flatten(0, 1)[:1, None], "an output of batch size 2"),
     ],
@@ -352,6 +415,11 @@ def test_outputs_that_do_not_fit_are_refused(value: Any, text: str) -> None:
         ({"run_weights": "coarse"}, "run_weights out of"),
         ({"run_weights": (0, 0)}, "run_weights out of"),
         ({"run_weights": (1, -1)}, "run_weights out of"),
+        ({"run_weights": (1, 2), "train_scales": 2}, "run_weights for 3 runs"),
+        ({"projection": torch.nn.ReLU}, "projection out of .* received <class .*; give a module itself"),
+        ({"projection": torch.nn.Identity()}, r"a projection that returns .* received \(2, 3, 4, 16, 16\)"),
+        ({"amp": "bf16"}, "amp: torch.float16, torch.bfloat16 or None, received 'bf16'"),
+        ({"amp": torch.float32}, "amp: torch.float16, torch.bfloat16 or None, received torch.float32"),
         ({"train_scales": 0}, "train_scales, an integer >= 1"),
         ({"divisor": 0}, "divisor, an integer >= 1"),
         ({"padding_mode": "same"}, "padding_mode out of"),

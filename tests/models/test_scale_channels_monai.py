@@ -17,7 +17,7 @@ from scalegroup.testing import Blobs, check_equivariance
 from scalegroup.testing.inputs import centred
 
 pytest.importorskip("monai")
-from monai.networks.nets import DenseNet, SegResNet, SwinUNETR, UNet
+from monai.networks.nets import BasicUNet, DenseNet, SegResNet, SwinUNETR, UNet
 
 
 def unet(**options: Any) -> torch.nn.Module:
@@ -43,7 +43,10 @@ NETWORKS = {"unet": (unet, 3, 2), "segresnet": (segresnet, 3, 2), "swin": (swin,
 def case(request: pytest.FixtureRequest) -> tuple[ScaleChannels, Tensor]:
     """A network, and two volumes of an odd size."""
     make, dim, divisor = NETWORKS[request.param]
-    net = ScaleChannels(make(), spatial_dims=dim, first=-1, num_scales=3, train_scales=2, projection="attention")
+    options = {"divisor": 32} if request.param == "swin" else {}  # its strides cannot be read off
+    net = ScaleChannels(
+        make(), spatial_dims=dim, first=-1, num_scales=3, train_scales=2, projection="attention", **options
+    )
     assert (net.in_channels, net.lift.divisor) == (1, divisor)
     return net, torch.randn(2, 1, *(9, 10, 12)[:dim])
 
@@ -103,4 +106,13 @@ def test_an_image_gets_scores() -> None:
 
 def test_batch_norms_that_cannot_be_reached_are_refused_with_a_way_out() -> None:
     with pytest.raises(ScaleGroupError, match=r"received SwinUNETR, of which torch.fx says.*; use instance or group"):
-        ScaleChannels(swin(norm_name="batch").eval(), spatial_dims=2)
+        ScaleChannels(swin(norm_name="batch").eval(), spatial_dims=2, divisor=32)
+
+
+def test_a_trace_that_goes_astray_is_noticed_by_the_constructor() -> None:
+    backbone = BasicUNet(2, 1, 2, (4, 4, 4, 4, 4, 4), norm="batch").eval()
+    with pytest.raises(
+        ScaleGroupError, match=r"received BasicUNet, of which the trace by torch\.fx does something else"
+    ):
+        ScaleChannels(backbone, spatial_dims=2, divisor=16)
+    ScaleChannels(BasicUNet(2, 1, 2, (4, 4, 4, 4, 4, 4)), spatial_dims=2, divisor=16)

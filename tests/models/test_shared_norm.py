@@ -231,3 +231,31 @@ def test_the_comparison_leaves_no_trace() -> None:
     for y, z in zip(first, together(twin, grids()), strict=True):  # the second time nothing is compared
         assert torch.equal(y, z)
     assert all(torch.equal(a, b) for a, b in zip(net.buffers(), twin.buffers(), strict=True))
+
+
+class Counting(torch.nn.Module):
+    """Counts its steps, where no trace looks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network()
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps = self.steps + 1
+        y: Tensor = self.inner(x)
+        return y
+
+
+def test_a_check_finds_what_a_trace_leaves_out_and_changes_nothing() -> None:
+    net = convert_shared_norm(Counting()).double().eval()
+    before = copy.deepcopy(net.state_dict())
+    with pytest.raises(
+        ScaleGroupError, match=r"received Counting, of which the trace by torch\.fx does something else"
+    ):
+        GridsTogether().check(net, grids()[0])
+    GridsTogether().check(net)  # without an input it can only be traced
+    GridsTogether().check(net, torch.zeros(1, 5, 1, 1).double())  # refused by the network itself
+    assert not any(part.training for part in net.modules())
+    assert net.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
