@@ -12,7 +12,8 @@ import torch
 
 from scalegroup import nn
 from scalegroup.fields import FieldType
-from scalegroup.nn.module import Samples, on_grids
+from scalegroup.models import ScaleChannels
+from scalegroup.nn.module import Samples, group_of, on_grids
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.experiment import Protocol
 from scalegroup.testing.inputs import lines
@@ -137,9 +138,8 @@ def check_equivariance(
         Limited by the projection over the truncated window: content enters and leaves it; ...
     """
     errors = equivariance_error(module, scale, protocol, **options)
-    projection = _projection(module)
-    cut = module if projection is None else _UpTo(module, projection)
-    before = None if projection is None else equivariance_error(cut, scale, protocol, **options)
+    cut = _before_projection(module)
+    before = None if cut is module else equivariance_error(cut, scale, protocol, **options)
     linear = equivariance_error(_without_activations(cut), scale, protocol, **options)
     kind = options.get("out_type") or getattr(cut, "out_type", None)
     haar = isinstance(kind, FieldType) and on_grids(kind)
@@ -183,6 +183,21 @@ class _UpTo(torch.nn.Module):
         finally:
             handle.remove()
         return caught[-1]
+
+
+def _before_projection(module: torch.nn.Module) -> torch.nn.Module:
+    """What comes before the last projection over the scales: the module itself if it has none."""
+    if isinstance(module, ScaleChannels) and module.projection is not None and module.in_type is not None:
+        twin: Any = copy.deepcopy(module).eval()
+        twin.projection, field = None, module.in_type
+        like = next(twin.parameters(), torch.zeros(()))
+        with torch.no_grad():
+            space = [2 * twin.lift.divisor] * group_of(field).dim
+            scores = twin(like.new_zeros(1, field.size, *space))[0]
+        twin.out_type = scores.shape[1] * group_of(field).regular
+        return twin  # type: ignore[no-any-return]
+    name = _projection(module)
+    return module if name is None else _UpTo(module, name)
 
 
 def _projection(module: torch.nn.Module) -> str | None:

@@ -92,9 +92,13 @@ def test_dilation_by_the_base_moves_the_arrays_by_one_scale() -> None:
 
 def test_the_report_reads_like_that_of_a_network_of_ours() -> None:
     net = ScaleChannels(unet(spatial_dims=2), spatial_dims=2, num_scales=3, first=0).eval()
-    report = check_equivariance(net, size=32)
+    report = check_equivariance(net, size=64)
     assert report.module == "ScaleChannels"
     assert 0 < report.projected < report.trivial
+    assert report.before is not None
+    assert report.projected > 3 * report.per_scale
+    assert report.limits[-1] == "window"
+    assert net.projection is not None
 
 
 def test_an_image_gets_scores() -> None:
