@@ -169,7 +169,7 @@ def test_the_unit_is_the_spacing_of_scale_1() -> None:
 
 
 def test_one_grid_after_another_is_the_mean_of_all() -> None:
-    net, parts = network(), network(projection=None)
+    net, parts = network(projection="mean"), network(projection=None)
     x = image()
     voxels = [nn.haar.to_voxels(y, grid, x.shape[2:]) for y, grid in zip(parts(x), parts.grids((12, 15)), strict=True)]
     torch.testing.assert_close(net(x), torch.stack(voxels).mean(dim=0))
