@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -178,13 +177,20 @@ def peak(name: str, channels: tuple[int, ...], size: int, train: bool) -> float:
         step(net, small)  # what torch loads and caches at first
     else:
         torch.inference_mode()(net.eval())(small)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far, which a process inherits from its parent
+    before = memory("VmRSS")
     for _ in range(6 if train else 1):  # runs of scales are drawn
         if train:
             step(net, x)
         else:
             torch.inference_mode()(net.eval())(x)
-    return 1024.0 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return memory("VmHWM") - before
+
+
+def memory(field: str) -> float:
+    """A line of Linux's account of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024.0 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
 def cost_rows(size: int, channels: tuple[int, ...], repeats: int, count: int) -> Iterator[Row]:
@@ -202,30 +208,41 @@ def main() -> None:
     """Both parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
-    parser.add_argument("--results", type=Path, default=None, help="folder for haar.md")
+    parser.add_argument("--part", choices=("equivariance", "cost", "both"), default="both")
+    parser.add_argument("--results", type=Path, default=None, help="folder for haar_equivariance.md and haar_cost.md")
     options = parser.parse_args()
     channels, size, repeats = ((2, 4), 32, 1) if options.quick else ((16, 32, 64), 64, 5)
     sizes = {"blobs": 64, "torus": 64} if options.quick else {"blobs": 128, "torus": 64}
-    threads = torch.get_num_threads()
-    parts = [
-        "## Error of each scale, factor √2 (blobs) and 2 (torus), random weights",
-        table(
-            ("network", "input", "per scale, from s = 1", "negative twin"),
-            equivariance_rows(sizes, (2, 4) if options.quick else (4, 8, 16)),
-        ),
-        "BasicUNet has instance norms, which see how much of the volume is background: exact on the torus, where the "
-        "volume grows with its content, and not on blobs in a volume of one size.",
-        f"## Cost relative to MONAI's U-Net of the same channels {channels}, {size}³ voxels, {threads} threads",
-        table(
-            ("network", "weights", "training step", "inference", "memory, training", "memory, inference"),
-            cost_rows(size, channels, repeats, 1 if options.quick else 7),
-        ),
-    ]
-    if options.results is not None:
-        options.results.mkdir(parents=True, exist_ok=True)
-        machine = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
-        text = "# Haar grids: exactness and cost\n\n`python examples/haar.py --results docs/results` on " + machine
-        (options.results / "haar.md").write_text("\n\n".join([text, *parts]) + "\n")
+    small = (2, 4) if options.quick else (4, 8, 16)
+    if options.part != "cost":
+        heads: Row = ("network", "input", "per scale, from s = 1", "negative twin")
+        rows = equivariance_rows(sizes, small)
+        text = f"Error of each scale, factor √2 (blobs) and 2 (torus), random weights, channels {small}."
+        write(options.results, "equivariance", text, table(heads, rows), BASIC)
+    if options.part != "equivariance":
+        heads = ("network", "weights", "training step", "inference", "memory, training", "memory, inference")
+        rows = cost_rows(size, channels, repeats, 1 if options.quick else 7)
+        text = (
+            f"Times relative to MONAI's U-Net, channels {channels}, {size}³ voxels, {torch.get_num_threads()} threads; "
+        )
+        text += "memory: what the process grows by at its peak."
+        write(options.results, "cost", text, table(heads, rows))
+
+
+BASIC = (
+    "BasicUNet has instance norms, which see how much of the volume is background: exact on the torus, where the "
+    "volume grows with its content, and not on blobs in a volume of one size."
+)
+
+
+def write(folder: Path | None, part: str, *texts: str) -> None:
+    """A page of results."""
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    machine = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
+    title = f"# Haar grids: {part}\n\n`python examples/haar.py --part {part} --results docs/results` on {machine}"
+    (folder / f"haar_{part}.md").write_text("\n\n".join([title, *texts]) + "\n")
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Network:
 
 
 PLAIN = ModelConfig("plain", (16, 32, 64), (2, 2), norm="instance", act="prelu")
-OURS = replace(PLAIN, name="channels")
+OURS = replace(PLAIN, name="channels", options={"projection": "mean"})  # other projections and windows are tried on it
 NETWORKS = {
     "plain": Network(PLAIN),
     "plain, zoom": Network(PLAIN, (0.5, 1.6)),

@@ -54,15 +54,16 @@ COLUMNS: tuple[tuple[float, Canvas], ...] = (
     *((factor, "fixed") for factor in (0.5, 0.63, 1.6)),
 )
 Columns = Sequence[tuple[float, Canvas]]
-FIRST = ModelConfig("channels", (16, 32, 64), (2, 2))
+MEAN = {"projection": "mean"}
+FIRST = ModelConfig("channels", (16, 32, 64), (2, 2), options=MEAN)
 NETWORKS: dict[str, tuple[ModelConfig, dict[str, Any]]] = {
     "first guess: SiLU, runs of 3, rate .01": (FIRST, {}),
     "PReLU (chosen)": (replace(FIRST, act="prelu"), {}),
     "rate .003": (FIRST, {"learning_rate": 0.003}),
     "750 steps": (FIRST, {"max_epochs": 75}),
-    "runs of 1": (replace(FIRST, options={"train_scales": 1}), {}),
-    "all 6 scales in each step": (replace(FIRST, options={"train_scales": 6}), {}),
-    "cheap runs more often": (replace(FIRST, options={"run_weights": "cheap"}), {}),
+    "runs of 1": (replace(FIRST, options={**MEAN, "train_scales": 1}), {}),
+    "all 6 scales in each step": (replace(FIRST, options={**MEAN, "train_scales": 6}), {}),
+    "cheap runs more often": (replace(FIRST, options={**MEAN, "run_weights": "cheap"}), {}),
     "projection logsumexp": (replace(FIRST, options={"projection": "logsumexp"}), {}),
     "projection attention": (replace(FIRST, options={"projection": "attention"}), {}),
     "batch norm": (replace(FIRST, norm="batch"), {}),

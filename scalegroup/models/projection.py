@@ -27,7 +27,8 @@ class Projection(torch.nn.Module):
     - "mixture": `log mean_s p_s`, the mean probability; no scale can abstain,
     - "voxel_confidence": `Σ_s w_s z_s` with `w_s(x) ∝ p̂_s(x)^sharpness`,
     - "volume_confidence": the same with one weight for the volume, `w_s ∝ q_s^sharpness`, where q_s is
-      `foreground_confidence`: the mean of p̂_s where it is not class 0,
+      `foreground_confidence`: the mean of p̂_s where it is not class 0; in training mode "mean", so that no scale
+      is left without a teacher,
     - "attention": the same with `w_s(x) = softmax_s(Σ_i a_i · e_{s+i}(x))`, i = -1, 0, 1, so that a scale sees its
       neighbours. The features e are p̂, the entropy of p and the margin between the two largest p, whatever the
       number of classes; a is learned, 9 numbers, and starts at 0, the mean.
@@ -66,6 +67,8 @@ class Projection(torch.nn.Module):
         """`(batch, classes, scales, *space)` to `(batch, classes, *space)`."""
         if self.mode in PLAIN:
             return pool_scales(x, self.mode)
+        if self.mode == "volume_confidence" and self.training:
+            return pool_scales(x, "mean")
         if self.mode == "mixture":
             return _mixture(x)
         return (x * self.scale_weights(x).unsqueeze(1)).sum(dim=2)

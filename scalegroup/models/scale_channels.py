@@ -50,7 +50,8 @@ class ScaleChannels(ScaleRuns):
             `ScaleRuns`.
         projection: mode of `models.Projection`, a module like it, or None for the tuple of all outputs, each on its own
             grid, finest first; `last_grids` tells which ones, in training those of the run: labels go there by
-            `engine.resample(y, *grid)`. Default "mean".
+            `engine.resample(y, *grid)`. Default "volume_confidence", which in training is the mean: the flattest
+            without a search in docs/results/scale_channels_choices.md.
         select: which window of scales is used in eval mode. "none" (default): the one of the arguments. "spacing":
             the one that the training scans had in mm; `forward` must be given the spacing of the scan. "confidence":
             for each volume the window, of those moved by `shifts`, whose prediction is surest of its foreground
@@ -98,7 +99,7 @@ class ScaleChannels(ScaleRuns):
         num_scales: int = 6,
         train_scales: int | None = 3,
         run_weights: str | Sequence[float] = "uniform",
-        projection: str | torch.nn.Module | None = "mean",
+        projection: str | torch.nn.Module | None = "volume_confidence",
         select: str = "none",
         spacing: float | Sequence[float] | None = None,
         shifts: Sequence[int] = (-2, -1, 0, 1, 2),

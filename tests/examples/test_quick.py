@@ -27,6 +27,16 @@ def test_accuracy_prints_and_writes_its_tables(tmp_path: Path) -> None:
         assert line in page
 
 
+@pytest.mark.parametrize(
+    ("part", "line"), [("equivariance", "ScaleChannels(monai UNet), ReLU | torus"), ("cost", "MONAI's U-Net |")]
+)
+def test_haar_grids_are_measured(part: str, line: str, tmp_path: Path) -> None:
+    pytest.importorskip("monai")
+    done = run("haar.py", "--quick", "--part", part, "--results", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert line in (tmp_path / f"haar_{part}.md").read_text()
+
+
 def test_recipes_are_compared(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
     root = data_dir / "Task04_Hippocampus"

@@ -22,7 +22,7 @@ WEIGHTED = ("voxel_confidence", "volume_confidence", "attention")
 
 def projection(mode: str) -> Projection:
     """With weights unlike the initial zeros."""
-    result = Projection(mode).double()
+    result = Projection(mode).double().eval()
     if result.weight is not None:
         torch.manual_seed(3)
         torch.nn.init.normal_(result.weight)
@@ -66,6 +66,12 @@ def test_one_class_is_two_of_which_the_background_has_score_0(mode: str) -> None
     torch.testing.assert_close(projection(mode)(two)[:, 1:], projection(mode)(z))
     y = Projection("mixture")(z)
     torch.testing.assert_close(y.sigmoid(), z.sigmoid().mean(dim=2))
+
+
+def test_confidence_does_not_weight_in_training() -> None:
+    x, project = scores(), projection("volume_confidence")
+    assert not torch.allclose(project(x), x.mean(dim=2), atol=1e-3)
+    torch.testing.assert_close(project.train()(x), x.mean(dim=2))
 
 
 def test_what_the_formulas_say() -> None:
@@ -206,7 +212,7 @@ def brightness(**options: Any) -> ScaleChannels:
     with torch.no_grad():
         backbone.weight.fill_(1.0), backbone.bias.fill_(-1.0)
     window: dict[str, Any] = {"base": 2, "first": 0, "num_scales": 2, "train_scales": None, "divisor": 1}
-    return ScaleChannels(backbone, spatial_dims=2, **window, **options).eval()
+    return ScaleChannels(backbone, spatial_dims=2, projection="mean", **window, **options).eval()
 
 
 def dots() -> Tensor:
