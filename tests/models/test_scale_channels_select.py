@@ -212,7 +212,7 @@ def brightness(**options: Any) -> ScaleChannels:
     with torch.no_grad():
         backbone.weight.fill_(1.0), backbone.bias.fill_(-1.0)
     window: dict[str, Any] = {"base": 2, "first": 0, "num_scales": 2, "train_scales": None, "divisor": 1}
-    return ScaleChannels(backbone, spatial_dims=2, projection="mean", **window, **options).eval()
+    return ScaleChannels(backbone, spatial_dims=2, **{"projection": "mean", **window, **options}).eval()
 
 
 def dots() -> Tensor:
