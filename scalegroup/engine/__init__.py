@@ -1,6 +1,7 @@
 """How the one contraction behind every convolution is executed."""
 
 from scalegroup.engine import dense, separable
+from scalegroup.engine.autocast import autocasts, without_autocast
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.execute import METHODS, contract, multiply_adds
 from scalegroup.engine.opaque import tell_compiler
@@ -13,6 +14,7 @@ __all__ = [
     "Contraction",
     "Term",
     "along_axes",
+    "autocasts",
     "contract",
     "dense",
     "multiply_adds",
@@ -20,4 +22,5 @@ __all__ = [
     "separable",
     "smooth",
     "tell_compiler",
+    "without_autocast",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scalegroup.engine import dense, separable
+from scalegroup.engine.autocast import autocasts
 from scalegroup.engine.contraction import Contraction
 from scalegroup.engine.operators import AxisOperator
 from scalegroup.errors import ScaleGroupError
@@ -75,9 +76,8 @@ def contract(
     """
     if method not in METHODS:
         raise ScaleGroupError(f"a method out of {METHODS}", repr(method), "'auto' chooses by cost")
-    device = weight.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
+    if autocasts(weight.device):
+        dtype = torch.get_autocast_dtype(weight.device.type)
         x, weight = [stack.to(dtype) for stack in x], weight.to(dtype)
     if method == "auto":
         full = multiply_adds("dense", weight.shape, operators, contraction)

@@ -45,17 +45,20 @@ class AxisOperator:
     padding_mode: str = "zeros"
     transposed: bool = False
 
+    @property
+    def _length(self) -> int:
+        """How many samples the taps of all outputs read, from the first to the last one."""
+        return self.stride * (self.n_out - 1) + self.taps.shape[1]
+
     def reads(self) -> tuple[Tensor, Tensor]:
         """Which fine samples the padded axis holds, the first one at `start`, and whether it holds one at all."""
-        length = self.stride * (self.n_out - 1) + self.taps.shape[1]
-        index = _folded(self.start, length, self.n_in, self.padding_mode, self.taps.device)
+        index = _folded(self.start, self._length, self.n_in, self.padding_mode, self.taps.device)
         return index.clamp(min=0), index != OUTSIDE
 
     @property
     def margins(self) -> tuple[int, int]:
         """How many samples before the first and behind the last one the taps read (negative: are not read)."""
-        length = self.stride * (self.n_out - 1) + self.taps.shape[1]
-        return -self.start, length + self.start - self.n_in
+        return -self.start, self._length + self.start - self.n_in
 
     def matrix(self) -> Tensor:
         """The operator as `(F1, rows, columns)`: `n_out × n_in`, or its transpose."""

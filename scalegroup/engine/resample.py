@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from scalegroup.engine.autocast import without_autocast
 from scalegroup.engine.opaque import opaque
 from scalegroup.kernels import resampling_matrix, smoothing_matrix
 
@@ -59,11 +60,9 @@ def resample(x: Tensor, sizes: Sequence[int], ratios: Sequence[float], padding_m
 
 def _exactly(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     """`along_axes` in float32 or better, also under autocast: in bfloat16 it would be the largest of all errors."""
-    device, precise = x.device.type, x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        with torch.autocast(device, enabled=False):
-            return along_axes(precise, matrices).to(x.dtype)
-    return along_axes(precise, matrices).to(x.dtype)
+    precise = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    with without_autocast(x.device):
+        return along_axes(precise, matrices).to(x.dtype)
 
 
 def smooth(

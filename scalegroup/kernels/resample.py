@@ -142,6 +142,11 @@ def interpolation_matrix(
     return np.ascontiguousarray(matrix[0])
 
 
+def _centred(n_in: int, n_out: int, ratio: float) -> Array:
+    """The positions of a centred grid in samples of another one."""
+    return np.asarray((n_in - 1) / 2 + ratio * (np.arange(n_out) - (n_out - 1) / 2))
+
+
 @lru_cache(maxsize=256)
 def resampling_matrix(n_in: int, n_out: int, ratio: float, padding_mode: PaddingMode = "replicate") -> Array:
     """The matrix from one centred grid to another whose spacing is any multiple of the first one's.
@@ -171,7 +176,7 @@ def resampling_matrix(n_in: int, n_out: int, ratio: float, padding_mode: Padding
     if n_in < 1 or n_out < 1 or not 0 < ratio < float("inf"):
         raise ScaleGroupError("sizes ≥ 1 and a ratio > 0", (n_in, n_out, ratio), "the ratio is that of the spacings")
     coarse = max(ratio, 1.0)
-    positions = (n_in - 1) / 2 + ratio * (np.arange(n_out) - (n_out - 1) / 2)
+    positions = _centred(n_in, n_out, ratio)
     reach = ceil(_HALFWIDTH * coarse)
     reads = np.floor(positions).astype(np.int64)[:, None] + np.arange(-reach, reach + 2)
     values = _windowed_sinc((reads - positions[:, None]) / coarse, _HALFWIDTH, RESAMPLING_BAND)
@@ -211,7 +216,7 @@ def smoothing_matrix(
         (True, True)
     """
     basis = HermiteBasis(0, 1)
-    positions = (n_in - 1) / 2 + ratio * (np.arange(n_out) - (n_out - 1) / 2)
+    positions = _centred(n_in, n_out, ratio)
     matrix = operator_matrix(basis, sigma * ratio, np.arange(n_in), positions, padding_mode=padding_mode)
     matrix = matrix[0] / basis.means[0]
     matrix.flags.writeable = False

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from scalegroup import nn
-from scalegroup.engine import resample
+from scalegroup.engine import resample, without_autocast
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
@@ -23,7 +23,7 @@ from scalegroup.models.scale_selection import as_select, as_shifts, as_spacing, 
 from scalegroup.models.scale_summary import cost_of, cost_table, total
 from scalegroup.models.shared_norm import GridsTogether, SharedBatchNorm, convert_shared_norm
 from scalegroup.nn.grid import per_axis
-from scalegroup.nn.haar import Grid, haar_grids, to_voxels
+from scalegroup.nn.haar import Grid, to_voxels
 from scalegroup.nn.module import group_of
 
 
@@ -173,7 +173,7 @@ class ScaleChannels(ScaleRuns):
         return result.to(x.dtype)
 
     def _projected(self, scores: Tensor) -> Tensor:
-        with _without_autocast(scores):
+        with without_autocast(scores.device):  # a learned projection stays in float32
             result: object = cast(torch.nn.Module, self.projection)(scores)
         if not isinstance(result, Tensor) or result.ndim != scores.ndim - 1:
             received = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
@@ -185,10 +185,7 @@ class ScaleChannels(ScaleRuns):
         scales, base = self.lift.scales, group_of(self.lift.in_type).base
 
         def logits_of(k: int) -> Tensor:
-            (grid,) = haar_grids(
-                (scales[0] * base**k,), x.shape[2:], unit, self.lift.divisor, False, self.lift.padding_mode
-            )
-            (output,) = self._outputs(x, [grid])
+            (output,) = self._outputs(x, self.lift.grids(x.shape[2:], unit, [scales[0] * base**k]))
             return self._on_voxels(*output, x)
 
         result, shift = select_window(logits_of, len(scales), self._projected, self.shifts, self.climb)
@@ -265,7 +262,7 @@ class ScaleChannels(ScaleRuns):
             raise ScaleGroupError("a known number of in_channels", None, hint)
         itemsize = None if self.amp is None else self.amp.itemsize
         scales = self.lift.scales
-        grids = haar_grids((1.0, *scales), sizes, None, self.lift.divisor, False, self.lift.padding_mode)
+        grids = self.lift.grids(sizes, scales=[1.0, *scales])
         plain, *costs = [cost_of(self.backbone, (1, self.in_channels, *grid.sizes), itemsize) for grid in grids]
         rows = [(f"{s:.3g}", g.sizes, cost) for s, g, cost in zip(scales, grids[1:], costs, strict=True)]
         rows.append(("window", (), total(costs)))
@@ -291,11 +288,3 @@ def _as_amp(value: object) -> torch.dtype | None:
         return value
     hint = "float32 needs no amp; None leaves the surrounding autocast as it is"
     raise ScaleGroupError("amp: torch.float16, torch.bfloat16 or None", repr(value), hint)
-
-
-def _without_autocast(x: Tensor) -> AbstractContextManager[Any]:
-    """A learned projection stays in float32."""
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()

@@ -141,10 +141,8 @@ class GridModule(EquivariantModule):
         start, dropped = (0, 0) if self.on_grids else self._run
         return range(start, start + len(self.scales) - dropped)
 
-    def scales_in_use(self) -> list[float]:
-        """The scales of the window that are in use now."""
-        start, dropped = self._run
-        return list(self.window[start : start + len(self.window) - dropped])
+    def _window(self) -> tuple[float, ...]:
+        return self.window
 
     def coarse_size(self, fine: Sequence[int]) -> tuple[int, ...]:
         """Size of the coarse grid over a fine one."""

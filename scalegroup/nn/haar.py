@@ -84,16 +84,22 @@ class HaarLift(EquivariantModule):
     @property
     def scales(self) -> list[float]:
         """The scales in use now."""
-        return scales_in_use(self)
+        return self.scales_in_use()
 
     @property
     def declared_error(self) -> float:
         """Error of the resampling for content that the finest of the grids and the voxels hold."""
         return interpolation_error(group_of(self.in_type).dim)
 
-    def grids(self, space: Sequence[int], unit: float | Sequence[float] | None = None) -> list[Grid]:
-        """The grid of each scale over a volume of so many voxels; `unit` as in `forward`."""
-        return haar_grids(self.scales, space, unit, self.divisor, self.odd, self.padding_mode)
+    def grids(
+        self,
+        space: Sequence[int],
+        unit: float | Sequence[float] | None = None,
+        scales: Sequence[float] | None = None,
+    ) -> list[Grid]:
+        """The grid of each scale over a volume of so many voxels; `unit` as in `forward`, `scales` those in use."""
+        scales = self.scales if scales is None else scales
+        return haar_grids(scales, space, unit, self.divisor, self.odd, self.padding_mode)
 
     def forward(self, x: Tensor, unit: float | Sequence[float] | None = None) -> tuple[Tensor, ...]:
         """`(batch, channels, *space)` to one `(batch, channels, *space_s)` for each scale.
@@ -154,7 +160,7 @@ class ToHaar(EquivariantModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """`(batch, field.size, *space)` to one `(batch, num_fields, *space_s)` for each scale."""
         fields = torch.cat(self.split(self.check(x), self.in_type), dim=1)  # (batch, fields, scales, *space)
-        scales = scales_in_use(self)
+        scales = self.scales_in_use()
         places = haar_grids(scales, x.shape[2:], divisor=self.divisor, padding_mode=self.padding_mode)
         parts = zip(fields.unbind(2), places, strict=True)
         return tuple(smooth(part, *grid, self.sigma, self.padding_mode) for part, grid in parts)
@@ -203,7 +209,7 @@ class ToUniform(EquivariantModule):
 
     def forward(self, x: tuple[Tensor, ...], output_size: Sequence[int] | None = None) -> Tensor:
         """One `(batch, num_fields, *space_s)` for each scale to `(batch, field.size, *output_size)`."""
-        parts, scales = self.check(x), scales_in_use(self)
+        parts, scales = self.check(x), self.scales_in_use()
         space, places = grids_over(parts, scales, output_size, None, self.padding_mode)
         placed = [
             smooth(part, space, grid.ratios, self.sigma, self.padding_mode, adjoint=True)
@@ -221,12 +227,6 @@ def _check_sampling(layer: EquivariantModule, field: FieldType, sampling: str) -
     if group_of(field).sampling != sampling or not all(isinstance(rep, Regular) for _, rep in field.blocks):
         hint = "nn.HaarLift takes volumes, nn.ToHaar uniform fields, nn.ToUniform those on grids of their own"
         raise FieldTypeError(f"regular fields with sampling={sampling!r}", f"{field} of {field.group!r}", hint)
-
-
-def scales_in_use(layer: EquivariantModule) -> list[float]:
-    """The scales of a layer's window that it works on now, for layers between fields on one window."""
-    group = group_of(layer.out_type)
-    return [group.scales[i] for i in layer.scales_of(group.regular)]
 
 
 def haar_grids(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scalegroup.engine import tell_compiler
+from scalegroup.engine import autocasts, tell_compiler
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
@@ -156,6 +156,15 @@ class EquivariantModule(torch.nn.Module):
             return range(1)
         return range(start, start + representation.num_scales - dropped)
 
+    def scales_in_use(self) -> list[float]:
+        """The scales of the window that the layer works on now."""
+        start, dropped = self._run
+        window = self._window()
+        return list(window[start : start + len(window) - dropped])
+
+    def _window(self) -> tuple[float, ...]:
+        return group_of(self.out_type).scales
+
     def scales_on_grid(self, representation: Representation) -> int:
         """How many scales of a field of this representation one tensor holds now."""
         haar = group_of(self.in_type).sampling == "haar"
@@ -223,9 +232,7 @@ class EquivariantModule(torch.nn.Module):
         if not x.is_floating_point():
             raise ScaleGroupError(f"{name} input of a floating-point dtype", x.dtype, "convert it with x.float()")
         parameter = next(self.parameters(), None)
-        device = x.device.type
-        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-        if parameter is not None and parameter.dtype != x.dtype and not autocast:
+        if parameter is not None and parameter.dtype != x.dtype and not autocasts(x.device):
             hint = f"convert the input with x.to({parameter.dtype}) or the module with .to({x.dtype})"
             raise ScaleGroupError(f"{name} input of dtype {parameter.dtype}", x.dtype, hint)
         return x

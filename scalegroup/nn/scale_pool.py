@@ -11,7 +11,7 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
 from scalegroup.nn.grid import PADDING_MODES, choice
-from scalegroup.nn.haar import all_on_voxels, scales_in_use
+from scalegroup.nn.haar import all_on_voxels
 from scalegroup.nn.module import EquivariantModule, Samples, check_types, group_of
 from scalegroup.representations import Regular
 
@@ -93,7 +93,7 @@ class ScalePool(EquivariantModule):
             parts = self.split(x, self.in_type)
             fields = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # (batch, fields, scales, *space)
         else:
-            fields = torch.stack(all_on_voxels(x, scales_in_use(self), output_size, unit, self.padding_mode), dim=2)
+            fields = torch.stack(all_on_voxels(x, self.scales_in_use(), output_size, unit, self.padding_mode), dim=2)
         if self.mode == "attention":
             scores = torch.einsum("c,bcs...->bs...", self.scorer.to(fields.dtype), fields)
             return (fields * scores.softmax(dim=1).unsqueeze(1)).sum(dim=2)
