@@ -11,7 +11,7 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields.field_type import FieldType
 from scalegroup.groups.scale_translation import ScaleTranslationElement, ScaleTranslationGroup
-from scalegroup.representations import Regular, Representation
+from scalegroup.representations import on_scales
 
 
 @overload
@@ -68,15 +68,11 @@ def act(
     if not isinstance(group, ScaleTranslationGroup):
         raise ScaleGroupError("a field type of a ScaleTranslationGroup", repr(group), "use one")
     group.own(g)
-    if group.sampling == "haar" and any(_on_scales(rep) for _, rep in field_type.blocks):
+    if group.sampling == "haar" and any(on_scales(rep) for _, rep in field_type.blocks):
         return _act_on_grids(field_type, group, g, x)
     x = _checked(x, field_type, group, field_type.size)
     moved = _resample(x, ~g, x.shape[2:])
     return _mixed(moved, [(m, rep(g)) for m, rep in field_type.blocks])
-
-
-def _on_scales(representation: Representation) -> bool:
-    return isinstance(representation, Regular) or representation.num_scales > 1
 
 
 def _act_on_grids(
@@ -84,7 +80,7 @@ def _act_on_grids(
 ) -> tuple[Tensor, ...]:
     """Each array is read from the scale that the dilation comes from, at positions in its own samples."""
     count = group.num_scales
-    if not all(_on_scales(rep) for _, rep in field_type.blocks):
+    if not all(on_scales(rep) for _, rep in field_type.blocks):
         hint = "they live on different grids; act on the two parts one by one"
         raise FieldTypeError("fields with scales only, or without, sampled as 'haar'", str(field_type), hint)
     if not isinstance(x, tuple | list) or len(x) != count:

@@ -14,7 +14,7 @@ from scalegroup.engine import autocasts, tell_compiler
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
-from scalegroup.representations import Regular, Representation, Scalar
+from scalegroup.representations import Regular, Representation, Scalar, on_scales
 
 Samples = Tensor | tuple[Tensor, ...]
 """A sampled field: `(batch, channels, *space)`, or one such tensor for each scale if the group is sampled by Haar's
@@ -42,11 +42,6 @@ def each(function: Callable[..., Tensor], *fields: Any) -> Any:
 def grids(x: Samples) -> list[Tensor]:
     """The tensors of a field, one for each grid."""
     return [x] if isinstance(x, Tensor) else list(x)
-
-
-def on_scales(representation: Representation) -> bool:
-    """Whether a field of this representation holds a copy for each scale of the window."""
-    return isinstance(representation, Regular) or representation.num_scales > 1
 
 
 def has_scales(field: FieldType) -> bool:

@@ -13,7 +13,8 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
 from scalegroup.nn.grid import GridModule
-from scalegroup.nn.module import Samples, check_types, each, group_of, on_scales
+from scalegroup.nn.module import Samples, check_types, each, group_of
+from scalegroup.representations import on_scales
 from scalegroup.symbolic import HermiteBasis
 
 

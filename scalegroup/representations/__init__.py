@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scalegroup.representations.base import Representation
-from scalegroup.representations.basic import Character, Irrep, Regular, Scalar
+from scalegroup.representations.basic import Character, Irrep, Regular, Scalar, on_scales
 from scalegroup.representations.composite import DirectSum, TensorProduct
 
-__all__ = ["Character", "DirectSum", "Irrep", "Regular", "Representation", "Scalar", "TensorProduct"]
+__all__ = ["Character", "DirectSum", "Irrep", "Regular", "Representation", "Scalar", "TensorProduct", "on_scales"]

@@ -167,6 +167,11 @@ class Irrep(Representation):
         return f"irrep({self.name!r})" if self.weight is None else f"irrep({self.name!r}, weight={self.weight!r})"
 
 
+def on_scales(representation: Representation) -> bool:
+    """Whether a field of this representation holds a copy for each scale of the window."""
+    return isinstance(representation, Regular) or representation.num_scales > 1
+
+
 register_representation("scalar", Scalar)
 register_representation("regular", Regular)
 register_representation("character", Character)
