@@ -76,7 +76,7 @@ def contract(
     for term in contraction.terms:
         axes = operators[term.operator]
         if kernels is None:
-            full = kernel(weight[:, :, term.tap], [axis.taps for axis in axes], contraction.products)
+            full = kernel(weight[:, :, term.tap], [axis.weighted_taps for axis in axes], contraction.products)
         else:
             full = kernels[term.operator, term.tap]
         y = convolve(sources[term.source], full, axes)

@@ -8,13 +8,13 @@ from math import prod
 import torch
 from torch import Tensor
 
-from scalegroup.engine import dense, separable
+from scalegroup.engine import dense, separable, spectral
 from scalegroup.engine.autocast import autocasts
 from scalegroup.engine.contraction import Contraction
 from scalegroup.engine.operators import AxisOperator
 from scalegroup.errors import ScaleGroupError
 
-METHODS = ("auto", "dense", "separable")
+METHODS = ("auto", "dense", "separable", "spectral")
 
 # torch's convolutions run this many times more multiply-adds in a second than the short matrix products of
 # the separable method (2 cores, float32, C = O = 16, 48³, 9×9×9 kernels: 229 against 62 billion).
@@ -30,11 +30,13 @@ def multiply_adds(
     """Multiply-adds that `method` spends on one sample of the batch.
 
     Args:
-        method: dense or separable.
+        method: dense, separable or spectral.
         weight_shape: `(O, C, T, F)`.
         operators: one sequence of axes per operator.
         contraction: what is computed.
     """
+    if method == "spectral":
+        return spectral.cost(weight_shape, operators, contraction).multiply_adds
     out_channels, in_channels = weight_shape[:2]
     total = 0
     for term in contraction.terms:
@@ -68,8 +70,8 @@ def contract(
         weight: `(O, C, T, F)`.
         operators: per operator index of the terms, one `AxisOperator` per axis of space.
         contraction: products of the basis, terms over the scales, scales of each output stack.
-        method: "dense" (torch's convolutions with full kernels), "separable" (axis by axis), or "auto": the
-            cheaper one by multiply-adds.
+        method: "dense" (torch's convolutions with full kernels), "separable" (axis by axis), "spectral" (in the
+            Fourier domain), or "auto": of the first two the cheaper one by multiply-adds.
 
     Returns:
         Stacks `(B, O, S', *space')`, one for each output grid.
@@ -83,5 +85,5 @@ def contract(
         full = multiply_adds("dense", weight.shape, operators, contraction)
         factored = multiply_adds("separable", weight.shape, operators, contraction)
         method = "dense" if full <= _SEPARABLE_PRICE * factored else "separable"
-    run = dense.contract if method == "dense" else separable.contract
+    run = {"dense": dense.contract, "separable": separable.contract, "spectral": spectral.contract}[method]
     return run(x, weight, operators, contraction)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scalegroup.engine.opaque import opaque
+from scalegroup.engine.response import Response
 from scalegroup.kernels import OUTSIDE, fold_index
 
 
@@ -35,6 +36,8 @@ class AxisOperator:
         n_out: samples on the coarse grid.
         padding_mode: zeros, replicate, reflect or circular.
         transposed: apply the adjoint.
+        response: the continuous functions that the taps approximate, if they do.
+        factor: a number that multiplies all taps, or the response.
     """
 
     taps: Tensor
@@ -44,6 +47,13 @@ class AxisOperator:
     n_out: int
     padding_mode: str = "zeros"
     transposed: bool = False
+    response: Response | None = None
+    factor: float = 1.0
+
+    @property
+    def weighted_taps(self) -> Tensor:
+        """The taps times the factor."""
+        return self.taps if self.factor == 1 else self.taps * self.factor
 
     @property
     def _length(self) -> int:
@@ -62,7 +72,7 @@ class AxisOperator:
 
     def matrix(self) -> Tensor:
         """The operator as `(F1, rows, columns)`: `n_out × n_in`, or its transpose."""
-        taps = self.taps
+        taps = self.weighted_taps
         index, inside = (part.unfold(0, taps.shape[1], self.stride) for part in self.reads())  # (n_out, L)
         values = taps[:, None, :] * inside  # (F1, n_out, L)
         matrix = taps.new_zeros(taps.shape[0], self.n_out, self.n_in)

@@ -241,7 +241,7 @@ class Convolution(GridModule):
             kernels = self._frozen_kernels(p, operators, factors)
             return dense.contract(x, self.weights[p], operators, contraction, kernels)
         operators = [
-            [replace(axes[0], taps=axes[0].taps * factor), *axes[1:]] if factor != 1 else axes
+            [replace(axes[0], factor=factor), *axes[1:]] if factor != 1 else axes
             for axes, factor in zip(operators, factors, strict=True)
         ]
         return contract(x, self.coefficients(p), operators, contraction, self.method)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scalegroup.engine import AxisOperator
+from scalegroup.engine import AxisOperator, Response
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
@@ -106,6 +106,7 @@ class GridModule(EquivariantModule):
             delattr(self, name)
         self._constants = {}
         self._starts: dict[str, int] = {}
+        self._responses: dict[str, Response | None] = {}
         self.products = self.basis.products
         self.taps: list[tuple[Taps, ...]] = []  # per scale, per axis, at whole positions
         sides = [side for side in (self.in_type, self.out_type) if has_scales(side)] or [self.in_type]
@@ -123,7 +124,10 @@ class GridModule(EquivariantModule):
         """Store the taps of one scale as constants."""
         for stride in sorted(set(self.stride)):
             for half in (0, 1)[: min(stride, 2)]:  # a strided grid can lie between the voxels
-                self.keep_taps(f"taps_{index}_{stride}_{half}", self.sample(stride, scale, half))
+                taps = self.sample(stride, scale, half)
+                free = isinstance(self.basis, FreeBasis)
+                response = None if free else Response(self.basis, taps.sigma, taps.phase - taps.first)
+                self.keep_taps(f"taps_{index}_{stride}_{half}", taps, response)
 
     def sample(self, stride: int, scale: float, half: int = 0) -> Taps:
         """The taps of one scale for a stride, at whole positions or half a sample beside them."""
@@ -131,10 +135,11 @@ class GridModule(EquivariantModule):
             return sample_taps(self.basis, 1.0, method="sampled", radius=self.basis.kernel_size // 2)
         return sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
 
-    def keep_taps(self, name: str, taps: Taps) -> None:
-        """Store taps as a constant."""
+    def keep_taps(self, name: str, taps: Taps, response: Response | None = None) -> None:
+        """Store taps as a constant, and the functions that they approximate, if they do."""
         self.register_constant(name, np.array(taps.values))
         self._starts[name] = taps.first
+        self._responses[name] = response
 
     def active_scales(self) -> range:
         """Indices of `scales` in use now, on one grid."""
@@ -176,7 +181,8 @@ class GridModule(EquivariantModule):
         for axis, (n_in, n_out, stride) in enumerate(zip(fine, coarse, self.stride, strict=True)):
             taps, first = self.taps_of(scale, axis, phases[axis])
             start = first_position(n_in, n_out, stride)[0] + first
-            axes.append(AxisOperator(taps, start, stride, n_in, n_out, self.padding_mode, self.transposed))
+            response = self._responses[f"taps_{scale}_{stride}_{phases[axis]}"]
+            axes.append(AxisOperator(taps, start, stride, n_in, n_out, self.padding_mode, self.transposed, response))
         return axes
 
     def fine_size(self, coarse: Sequence[int], output_size: Sequence[int] | None) -> tuple[int, ...]:
