@@ -34,17 +34,22 @@ group = sg.ScaleTranslationGroup(base=1.001, num_scales={SCALES}, first=1 - {SCA
 field = {CHANNELS} * group.regular
 radius = width // 2
 conv = sg.nn.GroupConv(field, field, sigma=radius / 4.5, support=4.5, bias=False, method=method)
-for n in (8, size):
-    x = torch.ones(1, field.size, n, n, n, requires_grad=True)
-    slope = torch.ones(1, field.size, n, n, n)
+
+
+def step(n):
+    x, slope = (torch.ones(1, field.size, n, n, n) for _ in range(2))
+    x.requires_grad_()
     Path("/proc/self/clear_refs").write_text("5")
     before = memory("VmRSS")
     waste = torch.ones(held, dtype=torch.uint8)
     y = conv(x)
     torch.autograd.backward(y, slope)
-    grown = memory("VmHWM") - before
-    assert x.grad is not None and conv.taps[0][0].values.shape[1] == width
-print(grown)
+    return memory("VmHWM") - before
+
+
+assert conv.taps[0][0].values.shape[1] == width
+step(8)
+print(step(size))
 """
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's account of memory")
