@@ -52,10 +52,14 @@ class _Layout:
         pairs = tuple(sorted({(y, z) for _, y, z in full}))
         return cls(pairs, tuple((x, pairs.index((y, z))) for x, y, z in full))
 
+    @property
+    def functions(self) -> int:
+        """How many functions there are along X."""
+        return 1 + max(x for x, _ in self.slots)
+
     def mixing(self, weight: Tensor) -> Tensor:
         """Weights `(O, C, T, F)` as `(T, X functions, O, pairs * C)`."""
-        functions = 1 + max(x for x, _ in self.slots)
-        mix = weight.new_zeros(weight.shape[2], functions, weight.shape[0], len(self.pairs), weight.shape[1])
+        mix = weight.new_zeros(weight.shape[2], self.functions, weight.shape[0], len(self.pairs), weight.shape[1])
         for f, (x, pair) in enumerate(self.slots):
             mix[:, x, :, pair] = weight[..., f].permute(2, 0, 1)
         return mix.flatten(3)
@@ -74,7 +78,7 @@ class _Operator:
 
     def __init__(self, axes: Sequence[AxisFrequencies], tables: Sequence[Tensor], layout: _Layout) -> None:
         self.axes, self.layout = axes, layout
-        self.x = tables[0]
+        self.x = tables[0][: layout.functions]
         self.y, self.z = (
             torch.cat([table, table[:, 1 : len(axis.box) - axis.top].flip(1).conj()], dim=1)
             for axis, table in zip(axes[1:], tables[1:], strict=True)
@@ -453,7 +457,6 @@ def cost(
     """
     out_channels, in_channels = weight_shape[:2]
     layout = _Layout.of(contraction.products)
-    functions = 1 + max(x for x, _ in layout.slots)
     pairs, zs = len(layout.pairs), len({z for _, z in layout.pairs})
     eps = torch.finfo(torch.float32 if itemsize == 4 else torch.float64).eps
     total = moved = 0
@@ -475,7 +478,7 @@ def cost(
         mixed = prod(axis.mixed for axis in axes)
         responses = zs * fine_channels * box + pairs * fine_channels * partly
         total += 4 * (responses + pairs * in_channels * out_channels * mixed)  # of complex numbers
-        total += 2 * functions * pairs * in_channels * out_channels * len(axes[0].box)
+        total += 2 * layout.functions * pairs * in_channels * out_channels * len(axes[0].box)
         moved += 2 * itemsize * (2 * responses + 2 * coarse_channels * mixed + fine_channels * box)
     return Cost(total, moved)
 
