@@ -42,7 +42,10 @@ class GroupConv(Convolution):
         kernel_size: samples along each axis of free kernels, odd. Default 3.
         divisor: where a volume is lifted to a grid for each scale: product of the strides of the network, see
             `nn.HaarLift`. Default: this layer's own (the least common multiple over the axes).
-        method: "auto", "dense" or "separable"; how the engine executes it. Default "auto".
+        method: "auto", "dense", "separable" or "spectral"; how the engine executes it. "spectral" computes with the
+            continuous functions in place of their taps where the volume is periodic (`padding_mode="circular"`), or
+            the kernel resolved by its voxels: then a linear layer is equivariant to rounding error on periodic input
+            without frequencies above its grids'. Default "auto".
 
     Shape:
         `(batch, in_type.size, *space)` to `(batch, out_type.size, *ceil(space / stride))`; for groups with

@@ -237,7 +237,7 @@ class Convolution(GridModule):
         factors: list[float],
         contraction: Contraction,
     ) -> list[Tensor]:
-        if self.frozen:
+        if self.frozen and self.method != "spectral":
             kernels = self._frozen_kernels(p, operators, factors)
             return dense.contract(x, self.weights[p], operators, contraction, kernels)
         operators = [
@@ -280,6 +280,8 @@ class Convolution(GridModule):
     def freeze(self) -> None:
         """Replace the contraction by constant kernels, one for each scale and phase; see `nn.freeze`."""
         super().freeze()
+        if self.method == "spectral":  # whose kernels depend on the size of the volume
+            return
         for p, (i, j) in enumerate(self.paths):
             coefficients = self.coefficients(p).detach()
             for s, t, phases in product(range(len(self.scales)), range(self._extent(i, j)), self.all_phases()):

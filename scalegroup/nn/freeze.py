@@ -19,7 +19,8 @@ def freeze(module: M) -> M:
     engine; it is for `torch.export` to places that know torch but not scalegroup.
 
     Args:
-        module: any module; its `GroupConv` and `GroupConvTranspose` layers get kernels.
+        module: any module; its `GroupConv` and `GroupConvTranspose` layers get kernels, unless their method is
+            "spectral": these stay as they are, and need scalegroup.
 
     Returns:
         The copy.
