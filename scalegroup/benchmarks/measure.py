@@ -1,0 +1,255 @@
+"""Time and peak memory of cases: first each in a process of its own, then those to be compared in turns."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from scalegroup.benchmarks.cases import Case
+from scalegroup.errors import ScaleGroupError
+
+Key = TypeVar("Key", bound=Hashable)
+
+RATE = 150e9  # multiply-adds in a second; a case that would take longer than the limit at this rate is not tried
+SLOW, SLOWEST = 2.0, 5.0  # seconds; slow cases are run once more, the slowest ones are not
+LEAST, MOST = 3, 15  # runs of the others
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was found out about a case.
+
+    Attributes:
+        case: what was measured.
+        seconds: median time of a run; None if there was none.
+        runs: how many runs the median is over.
+        memory: bytes by which a process grows at the peak of a run, outputs and gradients included, inputs and weights
+            not; None where it is not known.
+        longer_than: seconds after which a run was stopped.
+        note: why there is no time.
+    """
+
+    case: Case
+    seconds: float | None = None
+    runs: int = 0
+    memory: int | None = None
+    longer_than: float | None = None
+    note: str = ""
+
+
+def measure(
+    cases: Iterable[Case], device: str = "cpu", threads: int = 2, limit: float = 20.0, budget: float = 0.5
+) -> Iterator[Measurement]:
+    """Measure cases; yields the measurements group by group.
+
+    Each case first runs in a fresh process, which tells its peak memory and whether it ends in time. Cases of a group
+    that take no longer than five seconds are then run in turns in this process, so that their ratios come from the same
+    minutes; of the others, the first run counts.
+
+    Args:
+        cases: what to measure.
+        device: "cpu" or "cuda".
+        threads: of torch.
+        limit: seconds for one run. Cases that need more at 150 billion multiply-adds in a second are not tried.
+        budget: seconds of runs in turns for each case; there are at least three (one for those above two seconds).
+
+    Raises:
+        ScaleGroupError: for a device that is not there, or numbers out of range.
+    """
+    where = _device(device)
+    if threads < 1 or limit <= 0 or budget < 0:
+        received = f"threads={threads}, limit={limit}, budget={budget}"
+        raise ScaleGroupError("threads >= 1, limit > 0 and budget >= 0", received, "leave them out for the defaults")
+    stopped: set[Case] = set()
+    for _, members in groupby(sorted(cases, key=lambda case: case.group), key=lambda case: case.group):
+        with _threads(threads):
+            found = _measure_group(list(members), where, threads, limit, budget, stopped)
+        yield from found
+
+
+def _measure_group(
+    cases: Sequence[Case], device: torch.device, threads: int, limit: float, budget: float, stopped: set[Case]
+) -> list[Measurement]:
+    first = {}
+    for case in cases:
+        if case.easier in stopped:
+            first[case] = Measurement(case, note="skipped: the forward pass was stopped")
+        elif (case.multiply_adds or 0) > RATE * limit:
+            first[case] = Measurement(case, note=f"skipped: {case.multiply_adds:.1e} multiply-adds")
+        else:
+            first[case] = first_run(case, device, threads, limit * case.patience)
+        if first[case].longer_than is not None:
+            stopped.add(case)
+    known = {case: one.seconds for case, one in first.items() if one.seconds is not None}
+    again = {case: case.prepare(device) for case, seconds in known.items() if seconds <= SLOWEST}
+    slow = {case for case in again if known[case] > SLOW}
+    times = in_turns(again, budget, slow, _synchronise(device))
+    return [
+        Measurement(case, statistics.median(times[case]), len(times[case]), first[case].memory)
+        if case in times
+        else first[case]
+        for case in cases
+    ]
+
+
+def in_turns(
+    functions: Mapping[Key, Callable[[], object]],
+    budget: float,
+    slow: set[Key],
+    synchronise: Callable[[], object] = lambda: None,
+) -> dict[Key, list[float]]:
+    """Seconds of the runs of functions that take turns, after a run of each that is not counted.
+
+    Args:
+        functions: what to time.
+        budget: seconds for the runs of each.
+        slow: those that are run only once, and without a run before.
+        synchronise: waits until the device has done its work.
+
+    Example:
+        >>> sorted(in_turns({"sum": lambda: sum(range(9)), "none": int}, budget=0.0, slow={"none"}))
+        ['none', 'sum']
+    """
+    times: dict[Key, list[float]] = {key: [] for key in functions}
+    for key in functions.keys() - slow:
+        timed(functions[key], synchronise)
+    while waiting := [key for key, own in times.items() if _wants_more(own, budget, key in slow)]:
+        for key in waiting:
+            times[key].append(timed(functions[key], synchronise))
+    return times
+
+
+def _wants_more(own: Sequence[float], budget: float, slow: bool) -> bool:
+    if slow:
+        return not own
+    return len(own) < LEAST or (len(own) < MOST and sum(own) < budget)
+
+
+def timed(function: Callable[[], object], synchronise: Callable[[], object] = lambda: None) -> float:
+    """Seconds of one run."""
+    synchronise()
+    start = time.perf_counter()
+    function()
+    synchronise()
+    return time.perf_counter() - start
+
+
+def estimate(cases: Iterable[Case], limit: float, budget: float = 0.5) -> float:
+    """About how many seconds `measure` takes, at most: from multiply-adds, not from runs."""
+    total = 0.0
+    for case in cases:
+        dense = case.method in DENSE
+        counted = case.multiply_adds
+        if counted is None:
+            total += limit * case.patience if dense else LEAST
+            continue
+        if counted > RATE * limit:
+            continue
+        # torch has fast dense kernels for some widths only: above 13 voxels a run may well be stopped.
+        seconds = limit if dense and getattr(case, "width", 0) > 13 else counted / (RATE if dense else RATE / 5)
+        rest = 0.0 if seconds > SLOWEST else seconds if seconds > SLOW else seconds + max(LEAST * seconds, budget)
+        total += STARTING + seconds + rest
+    return total
+
+
+DENSE = ("published", "dense")
+STARTING = 0.3  # seconds; a process, its layers and its inputs
+
+
+# The first run
+
+
+def first_run(case: Case, device: torch.device, threads: int, patience: float) -> Measurement:
+    """Time and peak memory of one run in a fresh process, which is stopped when its patience is over."""
+    here, there = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_run_apart, args=(there, case, str(device), threads), daemon=True)
+    process.start()
+    there.close()
+    try:
+        here.recv()  # all is prepared
+        if not here.poll(patience):
+            return Measurement(case, longer_than=patience, note=f"stopped after {patience:g} s")
+        seconds, memory, error = here.recv()
+        return Measurement(case, seconds, 0 if seconds is None else 1, memory, note=error)
+    except EOFError:
+        return Measurement(case, note="failed: the process was ended, probably for want of memory")
+    finally:
+        process.kill()
+        process.join()
+        here.close()
+
+
+# Children are copies of a process that has imported the library and done nothing else.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__])
+
+
+def _run_apart(pipe: Connection, case: Case, device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    where = torch.device(device)
+    try:
+        case.small().prepare(where)()
+        function = case.prepare(where)
+        pipe.send("ready")
+        before = _start_account(where)
+        seconds = timed(function, _synchronise(where))
+        pipe.send((seconds, None if before is None else _peak(where) - before, ""))
+    except (ScaleGroupError, RuntimeError) as error:  # such as: not on this device; no memory
+        pipe.send("ready")
+        pipe.send((None, None, f"failed: {str(error).splitlines()[0]}"))
+
+
+_ACCOUNT = Path("/proc/self")  # Linux's account of this process
+
+
+def _start_account(device: torch.device) -> int | None:
+    """Forget the peak so far; returns the bytes in use, or None where there is no account."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    try:
+        (_ACCOUNT / "clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _status("VmRSS")
+
+
+def _peak(device: torch.device) -> int:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    lines = (_ACCOUNT / "status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
+
+
+def _device(name: str) -> torch.device:
+    if name not in ("cpu", "cuda"):
+        raise ScaleGroupError("the device 'cpu' or 'cuda'", repr(name), "'cpu' is the default")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ScaleGroupError("a machine with CUDA", "none that torch can see", "leave --device out to measure the CPU")
+    return torch.device(name)
+
+
+def _synchronise(device: torch.device) -> Callable[[], object]:
+    return torch.cuda.synchronize if device.type == "cuda" else lambda: None
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
