@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -38,7 +37,6 @@ def period_of(axis: AxisOperator) -> int:
     return _fft_length(max(axis.n_in + room, axis.stride * (axis.n_out - 1) + 1), axis.stride)
 
 
-@lru_cache(maxsize=1024)
 def _fft_length(room: int, stride: int) -> int:
     """The smallest multiple of the stride that has room and no prime factor above 7 (apart from the stride's)."""
     count = -(-room // stride)
