@@ -3,13 +3,14 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ESCNN := escnn==1.0.11
+NATIVE := $(wildcard scalegroup/engine/native/contract.*)
 
 BIN := .venv/bin
 READY := .venv/.ready
 CORE := .venv-core/bin
 CORE_READY := .venv-core/.ready
 
-.PHONY: help demo test lint core clean
+.PHONY: help demo test lint core bench clean
 
 test core: export OMP_NUM_THREADS = 1  # two test workers on two cores
 
@@ -30,17 +31,20 @@ core: $(CORE_READY)  ## the tests again with numpy 2 and the core dependencies a
 	$(CORE)/python -c "import numpy, sys; sys.exit(0 if numpy.__version__ >= '2' else 'numpy 2 expected')"
 	$(CORE)/python -m pytest -n 2 -q --doctest-ignore-import-errors
 
+bench: $(READY)  ## time the engine beside dense and plain convolutions; tables in docs/results/ (12 minutes)
+	$(BIN)/scalegroup bench --results docs/results
+
 clean:  ## remove both environments and everything generated
 	rm -rf .venv .venv-core build dist demo runs *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 
 # Two steps, because escnn asks for py3nj, which needs a Fortran compiler and is not used here.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,viz,escnn,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps $(ESCNN)
 	touch $@
 
-$(CORE_READY): pyproject.toml constraints.txt
+$(CORE_READY): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(CORE)/python || $(PYTHON) -m venv .venv-core
 	$(CORE)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]' 'numpy>=2'
 	touch $@

@@ -26,6 +26,7 @@ BELOW = {
 }
 WITHOUT_TORCH = {"errors", "groups", "representations", "symbolic"}
 LEAVES = {"testing", "interop"}  # for the user and the tests
+ONLY_FOR = {"benchmarks": {"training"}}  # a part of the command line, and what alone may import it
 LONGEST = 400  # lines; a longer file holds two ideas
 
 
@@ -78,6 +79,8 @@ def violations(part: str, source: str) -> list[str]:
             found.append(f"line {line}: {part} imports the top of the library")
         if target in LEAVES - {part} and part != "__init__":
             found.append(f"line {line}: {part} imports {target}, which is for users and tests")
+        if target in ONLY_FOR and part not in {target, *ONLY_FOR[target]}:
+            found.append(f"line {line}: {part} imports {target}, which is for the command line")
         if part in WITHOUT_TORCH and top == "torch":
             found.append(f"line {line}: {part} imports torch")
         if top == "sympy" and not lazy:
@@ -105,7 +108,7 @@ def test_files_are_short(name: str) -> None:
 def test_all_parts_are_there() -> None:
     parts = {part_of_file(name) for name in FILES}
     assert set(BELOW) <= parts
-    assert {"testing", "training", "data"} <= parts
+    assert {"testing", "training", "data", "benchmarks"} <= parts
 
 
 def test_the_order_is_one() -> None:
@@ -137,6 +140,8 @@ def test_the_order_is_one() -> None:
             "def f():\n    from scalegroup import interop",
             "line 2: models imports interop, which comes after it",
         ),
+        ("data", "from scalegroup.benchmarks import cases", "line 1: data imports benchmarks, which is for"),
+        ("__init__", "from scalegroup import benchmarks", "line 1: __init__ imports benchmarks, which is for"),
         ("nn", 'import_module("scalegroup.models")', "line 1: nn imports models, which comes after it"),
     ],
 )
@@ -152,6 +157,7 @@ def test_a_forged_file_is_caught(part: str, source: str, text: str) -> None:
         ("nn", "from scalegroup.nn.module import EquivariantModule\nfrom scalegroup.engine import contract"),
         ("testing", "from scalegroup.testing.inputs import Blobs\nfrom scalegroup import nn"),
         ("groups", "from scalegroup.groups.base import Group\nimport numpy"),
+        ("training", "from scalegroup.benchmarks.cases import all_cases"),
     ],
 )
 def test_a_good_file_is_not(part: str, source: str) -> None:

@@ -163,7 +163,7 @@ def estimate(cases: Iterable[Case], limit: float, budget: float = 0.5) -> float:
 
 
 DENSE = ("published", "dense")
-STARTING = 0.3  # seconds; a process, its layers and its inputs
+STARTING = 0.2  # seconds; a process, its layers and its inputs
 
 
 # The first run
@@ -182,16 +182,17 @@ def first_run(case: Case, device: torch.device, threads: int, patience: float) -
         seconds, memory, error = here.recv()
         return Measurement(case, seconds, 0 if seconds is None else 1, memory, note=error)
     except EOFError:
-        return Measurement(case, note="failed: the process was ended, probably for want of memory")
+        process.join()
+        return Measurement(case, note=f"failed: its process ended with status {process.exitcode}")
     finally:
         process.kill()
         process.join()
         here.close()
 
 
-# Children are copies of a process that has imported the library and done nothing else.
+# Children are copies of a process that has imported the library, what its layers import when made, and nothing else.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
+_CONTEXT.set_forkserver_preload([__name__, "torch._dynamo"])
 
 
 def _run_apart(pipe: Connection, case: Case, device: str, threads: int) -> None:

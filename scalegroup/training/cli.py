@@ -1,15 +1,19 @@
-"""The command line: `scalegroup fit`, `scalegroup test`, `scalegroup demo`."""
+"""The command line: `scalegroup fit`, `scalegroup test`, `scalegroup demo`, `scalegroup bench`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from jsonargparse import auto_cli
 from rich.console import Console
 
+from scalegroup.benchmarks.cases import all_cases
+from scalegroup.benchmarks.run import chosen
+from scalegroup.benchmarks.run import run as run_benchmarks
 from scalegroup.data import DataError, load
 from scalegroup.data.rescale import Canvas
 from scalegroup.errors import ScaleGroupError
@@ -91,17 +95,51 @@ def test(
     console.print(f"every scan: {csv}")
 
 
+def bench(
+    quick: bool = False,
+    results: Path | None = None,
+    threads: int = 2,
+    device: Literal["cpu", "cuda"] = "cpu",
+    limit: float = 20.0,
+    only: str = "",
+) -> None:
+    """Measures how fast layers and a training step are, by all methods, beside dense and plain convolutions.
+
+    Args:
+        quick: tiny cases, in less than a minute: does it run?
+        results: folder for speed.md, speed.json and speed.png; default: the tables are only shown.
+        threads: threads of torch.
+        device: what to measure.
+        limit: seconds for one run; longer ones are stopped, or not started.
+        only: words that the names of cases have to have, such as --only "k=9 C=16 forward" or --only "U-Net".
+    """
+    words = only.split()
+    command = " ".join(["scalegroup bench", *(["--quick"] if quick else []), f"--threads {threads}"])
+    run_benchmarks(
+        chosen(all_cases(quick), words),
+        open_console(),
+        progress_bar(),
+        device=device,
+        threads=threads,
+        limit=limit,
+        results=results,
+        command=command,
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's error is one line on standard error and the exit status 2."""
     words = [_long_form(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     try:
-        auto_cli([fit, test, demo], args=words, as_positional=False)
+        auto_cli([fit, test, demo, bench], args=words, as_positional=False)
     except ScaleGroupError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"scalegroup: {error}", markup=False)
         raise SystemExit(2) from error
 
 
 def _long_form(word: str) -> str:
-    """`--data hippocampus` and `--model plain` are short for `--data.name` and `--model.name`."""
+    """`--data hippocampus` and `--model plain` are short for `--data.name` and `--model.name`, a flag for its truth."""
+    if word == "--quick":
+        return "--quick=true"
     option, equals, value = word.partition("=")
     return f"{option}.name{equals}{value}" if option in ("--data", "--model") else word

@@ -1,4 +1,4 @@
-"""Pictures of results: Dice against scale, and slices with truth and predictions."""
+"""Pictures of results: Dice against scale, slices with truth and predictions, time against kernel width."""
 
 from __future__ import annotations
 
@@ -10,5 +10,6 @@ except ImportError as _error:
     raise missing_extra("matplotlib", "viz") from _error
 
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
+from scalegroup.visual.speed import Speed, plot_speeds
 
-__all__ = ["Curve", "Panel", "plot_dice_curves", "plot_slices"]
+__all__ = ["Curve", "Panel", "Speed", "plot_dice_curves", "plot_slices", "plot_speeds"]

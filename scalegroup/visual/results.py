@@ -19,7 +19,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 # 2008).
 _LINES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#000000", ":", "D"))
 _CLASSES = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00")
-_SIZE = 9  # points
+SIZE = 9  # points
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
         curves: one per network.
         trained_at: the scale of the training scans, marked by a vertical line.
     """
-    figure = _figure(4.6, 3.2)
+    figure = new_figure(4.6, 3.2)
     axes = figure.add_subplot()
     axes.axvline(trained_at, color="0.75", linewidth=1, zorder=0)
     axes.annotate(
@@ -57,7 +57,7 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
         color="0.45",
-        fontsize=_SIZE,
+        fontsize=SIZE,
     )
     for curve, (colour, line, marker) in zip(curves, _LINES, strict=False):
         scales = np.array(sorted(curve.dice))
@@ -75,14 +75,14 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("scale of the test scans (training: 1)", fontsize=_SIZE)
-    axes.set_ylabel("hard Dice, mean over classes", fontsize=_SIZE)
-    axes.tick_params(labelsize=_SIZE)
+    axes.set_xlabel("scale of the test scans (training: 1)", fontsize=SIZE)
+    axes.set_ylabel("hard Dice, mean over classes", fontsize=SIZE)
+    axes.tick_params(labelsize=SIZE)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     columns = min(len(curves), 2)  # names in one row would be wider than the picture
-    axes.legend(frameon=False, fontsize=_SIZE, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
+    axes.legend(frameon=False, fontsize=SIZE, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
     figure.savefig(path, dpi=200)
 
 
@@ -96,7 +96,7 @@ def plot_slices(path: str | Path, rows: Sequence[Panel], classes: Sequence[str])
     """
     titles = ["image", *rows[0].labels]
     side = 1.55
-    figure = _figure(side * len(titles) + 0.3, side * len(rows) + 0.75)
+    figure = new_figure(side * len(titles) + 0.3, side * len(rows) + 0.75)
     grid = figure.subplots(len(rows), len(titles), squeeze=False)
     colours = ListedColormap(_CLASSES[: len(classes)])
     for line, row in zip(grid, rows, strict=True):
@@ -109,15 +109,15 @@ def plot_slices(path: str | Path, rows: Sequence[Panel], classes: Sequence[str])
             axes.set_xticks([])
             axes.set_yticks([])
             axes.spines[:].set_visible(False)
-        line[0].set_ylabel(row.name, fontsize=_SIZE)
+        line[0].set_ylabel(row.name, fontsize=SIZE)
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=_SIZE)
+        axes.set_title(title, fontsize=SIZE)
     patches = [Patch(color=_CLASSES[index], label=name) for index, name in enumerate(classes)]
-    figure.legend(handles=patches, loc="outside lower center", ncols=len(classes), frameon=False, fontsize=_SIZE)
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(classes), frameon=False, fontsize=SIZE)
     figure.savefig(path, dpi=200)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure without pyplot: no window, no state that a caller's own pictures would share."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
