@@ -20,6 +20,21 @@ def _folded(start: int, length: int, size: int, padding_mode: str, device: torch
     return torch.tensor(index, device=device)
 
 
+@opaque
+def _band(start: int, taps: int, stride: int, n_in: int, n_out: int, padding_mode: str, transposed: bool) -> Tensor:
+    """From which column to which the rows of the matrices are not zero."""
+    outputs = np.arange(n_out)
+    index = fold_index(start + stride * outputs[:, None] + np.arange(taps), n_in, padding_mode)  # type: ignore[arg-type]
+    rows, columns, count = np.repeat(outputs, taps), index.ravel(), n_out
+    if transposed:
+        rows, columns, count = columns, rows, n_in
+    inside = index.ravel() != OUTSIDE
+    first, end = np.full(count, max(n_in, n_out)), np.zeros(count, dtype=np.int64)
+    np.minimum.at(first, rows[inside], columns[inside])
+    np.maximum.at(end, rows[inside], columns[inside] + 1)
+    return torch.tensor(np.stack([np.minimum(first, end), end]))
+
+
 @dataclass(frozen=True)
 class AxisOperator:
     """The functions of a basis along one axis, from a grid of `n_in` to a grid of `n_out` samples.
@@ -56,6 +71,21 @@ class AxisOperator:
         return self.taps if self.factor == 1 else self.taps * self.factor
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the matrices."""
+        return (self.n_in, self.n_out) if self.transposed else (self.n_out, self.n_in)
+
+    @property
+    def width(self) -> int:
+        """Samples that an output reads, in the middle of a long axis."""
+        reads = -(-self.taps.shape[1] // self.stride) if self.transposed else self.taps.shape[1]
+        return min(reads, self.shape[1])
+
+    @property
+    def _geometry(self) -> tuple[object, ...]:
+        return self.start, self.stride, self.n_in, self.n_out, self.padding_mode, self.transposed, self.factor
+
+    @property
     def _length(self) -> int:
         """How many samples the taps of all outputs read, from the first to the last one."""
         return self.stride * (self.n_out - 1) + self.taps.shape[1]
@@ -78,6 +108,15 @@ class AxisOperator:
         matrix = taps.new_zeros(taps.shape[0], self.n_out, self.n_in)
         matrix = matrix.scatter_add(2, index.expand(values.shape), values)
         return matrix.transpose(1, 2) if self.transposed else matrix
+
+    def equals(self, other: AxisOperator) -> bool:
+        """Whether the other operator has the same taps, being one tensor, and the same geometry."""
+        return self.taps is other.taps and self._geometry == other._geometry
+
+    def band(self, adjoint: bool = False) -> Tensor:
+        """From which column to which each row of `matrix` (or of its transpose) is not zero: `(2, rows)` on the CPU."""
+        length, transposed = self.taps.shape[1], self.transposed != adjoint
+        return _band(self.start, length, self.stride, self.n_in, self.n_out, self.padding_mode, transposed)
 
     def pad(self, x: Tensor, axis: int) -> Tensor:
         """The fine axis of `x`, extended to all samples that the taps read."""

@@ -1,130 +1,31 @@
-"""Two axes, channel mix, last axis: the contraction at a price that does not grow with the kernel.
+"""The contraction axis by axis, at a price that does not grow with the width of the kernel.
 
-The volume is seen as `(X, Y, Z)`; missing axes have length one. Along Z and Y the one-dimensional operators
-are applied to the input channels, slab by slab of X so that the intermediate responses stay in cache; the
-weights mix channels and functions; along X the operators are applied to the output channels. The backward
-pass keeps the input only and computes the responses again.
+The volume is seen as `(X, Y, Z)`; missing axes have length one. Each term of the contraction is worked off by itself:
+one or two axes, the mix of channels and functions, what is left of the axes (`engine.layout` says in which order),
+in slabs so that the responses in between stay in the cache. The gradient of the input is the same contraction with
+the matrices transposed; that of the weights computes the responses again. So the backward pass keeps the input only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import groupby
+from collections.abc import Sequence
+from math import prod
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
+from scalegroup.engine import native, slabs
 from scalegroup.engine.contraction import Contraction, Term
+from scalegroup.engine.cost import Cost
+from scalegroup.engine.layout import Axes, Layout, layout
 from scalegroup.engine.operators import AxisOperator
 
-_SLAB_BYTES = 1 << 20  # the responses of one slab; measured flat from 2^18 to 2^22 on a 2-core CPU
 
-
-@dataclass(frozen=True)
-class _Layout:
-    """Order of the intermediate responses, so that each X function needs a leading part of them."""
-
-    xs: tuple[int, ...]  # functions along X
-    zs: tuple[int, ...]  # functions along Z
-    pairs: tuple[tuple[int, int], ...]  # (y, z), most used first
-    prefix: tuple[int, ...]  # how many leading pairs each X function needs
-    slots: tuple[tuple[int, int], ...]  # per product: (index into xs, index into pairs)
-
-
-@lru_cache(maxsize=256)
-def _layout(products: tuple[tuple[int, ...], ...]) -> _Layout:
-    full = [(0,) * (3 - len(p)) + p for p in products]
-    xs = tuple(sorted({p[0] for p in full}))
-    users: dict[tuple[int, int], int] = {}
-    for _, y, z in full:
-        users[y, z] = users.get((y, z), 0) + 1
-    pairs = tuple(sorted(users, key=lambda pair: (-users[pair], pair)))
-    slots = tuple((xs.index(x), pairs.index((y, z))) for x, y, z in full)
-    prefix = tuple(1 + max(pair for x, pair in slots if x == i) for i in range(len(xs)))
-    return _Layout(xs, tuple(sorted({z for _, z in pairs})), pairs, prefix, slots)
-
-
-def _mixing(weight: Tensor, layout: _Layout) -> Tensor:
-    """Weights `(O, C, T, F)` as matrices `(T, X functions, O, pairs * C)`."""
-    out_channels, in_channels, taps, _ = weight.shape
-    mix = weight.new_zeros(taps, len(layout.xs), out_channels, len(layout.pairs), in_channels)
-    for f, (x, pair) in enumerate(layout.slots):
-        mix[:, x, :, pair] = weight[..., f].permute(2, 0, 1)
-    return mix.flatten(3)
-
-
-def _unmixing(mix: Tensor, like: Tensor, layout: _Layout) -> Tensor:
-    """The adjoint of `_mixing`."""
-    mix = mix.reshape(*mix.shape[:3], len(layout.pairs), like.shape[1])
-    return torch.stack([mix[:, x, :, pair] for x, pair in layout.slots], dim=-1).permute(1, 2, 0, 3)
-
-
-class _Slabs:
-    """The responses `V[(y,z) pair, channel] = (A_y ⊗ A_z) x` of one volume, slab by slab of X."""
-
-    def __init__(self, axes: Sequence[Tensor], layout: _Layout, x: Tensor) -> None:
-        _, self.ay, self.az = axes
-        self.layout = layout
-        self.channels, self.depth, self.ny, self.nz = x.shape
-        self.my, self.mz = self.ay.shape[1], self.az.shape[1]
-        per_slice = len(layout.pairs) * self.channels * self.my * self.mz * x.element_size()
-        self.thickness = max(1, min(self.depth, _SLAB_BYTES // per_slice))
-        rows = self.channels * self.thickness
-        self.u = x.new_empty(len(layout.zs) * rows * self.ny * self.mz)
-        self.v = x.new_empty(len(layout.pairs) * rows * self.my * self.mz)
-        self.azt = [self.az[z].t().contiguous() for z in layout.zs]
-
-    def __iter__(self) -> Iterator[slice]:
-        for first in range(0, self.depth, self.thickness):
-            yield slice(first, min(first + self.thickness, self.depth))
-
-    def _buffers(self, slab: slice) -> tuple[Tensor, Tensor]:
-        rows = self.channels * (slab.stop - slab.start)
-        u = self.u[: len(self.layout.zs) * rows * self.ny * self.mz]
-        v = self.v[: len(self.layout.pairs) * rows * self.my * self.mz]
-        return u.view(-1, rows, self.ny, self.mz), v.view(-1, rows, self.my, self.mz)
-
-    def responses(self, x: Tensor, slab: slice) -> Tensor:
-        """`(pairs * C, slices * Y' * Z')` of the slab."""
-        u, v = self._buffers(slab)
-        flat = x[:, slab].reshape(-1, self.nz)
-        for i, azt in enumerate(self.azt):
-            torch.mm(flat, azt, out=u[i].view(-1, self.mz))
-        for i, (y, z) in enumerate(self.layout.pairs):
-            torch.bmm(self.ay[y].expand(u.shape[1], -1, -1), u[self.layout.zs.index(z)], out=v[i])
-        return v.view(len(self.layout.pairs) * self.channels, -1)
-
-    def scatter(self, responses: Tensor, grad: Tensor, slab: slice) -> None:
-        """The adjoint of `responses`: add what flows back to `grad[:, slab]`."""
-        rows = self.channels * (slab.stop - slab.start)
-        v = responses.view(-1, rows, self.my, self.mz)
-        total = grad.new_zeros(rows * self.ny, self.nz)
-        for z in self.layout.zs:
-            u = grad.new_zeros(rows, self.ny, self.mz)
-            for j, (y, pair_z) in enumerate(self.layout.pairs):
-                if pair_z == z:
-                    u.baddbmm_(self.ay[y].t().expand(rows, -1, -1), v[j])
-            total.addmm_(u.view(-1, self.mz), self.az[z])
-        grad[:, slab] += total.view(self.channels, -1, self.ny, self.nz)
-
-
-def _groups(terms: Sequence[int]) -> list[tuple[tuple[int, int], list[Term]]]:
-    """Terms that share output and operator; they share the last axis too."""
-    unpacked = sorted(Term(*terms[i : i + 4]) for i in range(0, len(terms), 4))
-    ordered = sorted(unpacked, key=lambda term: (term.target, term.operator))
-    return [(key, list(group)) for key, group in groupby(ordered, key=lambda t: (t.target, t.operator))]
-
-
-def _products(flat: Sequence[int], dim: int) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(flat[i : i + dim]) for i in range(0, len(flat), dim))
-
-
-def _three(matrices: Sequence[Tensor], operator: int, dim: int) -> list[Tensor]:
-    """The three matrices of one operator, the missing leading axes being the number one."""
-    own = list(matrices[operator * dim : (operator + 1) * dim])
-    return [own[0].new_ones(1, 1, 1)] * (3 - dim) + own
+def _worker(x: Tensor) -> ModuleType:
+    """What does the work: C where it was built, else torch's matrix products."""
+    compiled = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return native if compiled and native.library() is not None else slabs
 
 
 def _scales(stacks: Sequence[Tensor]) -> list[Tensor]:
@@ -132,13 +33,70 @@ def _scales(stacks: Sequence[Tensor]) -> list[Tensor]:
     return [scale.reshape(*x.shape[:2], *[1] * (6 - x.ndim), *x.shape[3:]) for x in stacks for scale in x.unbind(2)]
 
 
-def _target_spaces(
-    matrices: Sequence[Tensor], terms: Sequence[int], outputs: Sequence[int], dim: int
-) -> list[list[int]]:
-    """The size of each output stack: that of what its first scale's operators write."""
-    operator = {terms[i]: terms[i + 2] for i in range(0, len(terms), 4)}
-    firsts = [sum(outputs[:stack]) for stack in range(len(outputs))]
-    return [[m.shape[1] for m in matrices[operator[f] * dim : (operator[f] + 1) * dim]] for f in firsts]
+def _operators(matrices: Sequence[Tensor], bands: Sequence[Tensor], dim: int) -> list[Axes]:
+    """For each operator its three axes, the missing leading ones being the number one."""
+    one = matrices[0].new_ones(1, 1, 1)
+    whole = torch.tensor([[0], [1]])
+    missing = 3 - dim
+    operators = []
+    for start in range(0, len(matrices), dim):
+        x, y, z = [one] * missing + list(matrices[start : start + dim])
+        band_x, band_y, band_z = [whole] * missing + list(bands[start : start + dim])
+        operators.append(Axes((x, y, z), (band_x, band_y, band_z)))
+    return operators
+
+
+def _terms(flat: Sequence[int]) -> list[Term]:
+    """The terms, those of one target side by side."""
+    return sorted(Term(*flat[i : i + 4]) for i in range(0, len(flat), 4))
+
+
+def _products(flat: Sequence[int], dim: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(flat[i : i + dim]) for i in range(0, len(flat), dim))
+
+
+def _order(products: tuple[tuple[int, ...], ...], channels: tuple[int, int], axes: Axes) -> Layout:
+    """Two axes before the mix or one, whichever is cheaper for these channels of the input and the output."""
+    inner, outer = ([matrix.shape[i] for matrix in axes.matrices] for i in (2, 1))
+    width = max(int((band[1] - band[0]).max()) for band in axes.bands)
+    orders = layout(products), layout(products, late=True)
+    return min(orders, key=lambda order: order.price(channels, inner, outer, width))
+
+
+def _accumulate(
+    ys: Sequence[Tensor],
+    xs: Sequence[Tensor],
+    weight: Tensor,
+    operators: Sequence[Axes],
+    products: tuple[tuple[int, ...], ...],
+    terms: Sequence[Term],
+) -> None:
+    """Write all terms to the scales `ys`; those that no term writes become zero."""
+    prepared: dict[int, tuple[Layout, Tensor, Axes]] = {}
+    written = set()
+    for target, source, operator, tap in terms:
+        if operator not in prepared:
+            order = _order(products, (weight.shape[1], weight.shape[0]), operators[operator])
+            prepared[operator] = order, order.mix(weight), order.select(operators[operator])
+        order, mix, axes = prepared[operator]
+        _worker(ys[target]).contract(xs[source], mix[tap], axes, order, ys[target], target in written)
+        written.add(target)
+    for n in set(range(len(ys))) - written:
+        ys[n].zero_()
+
+
+def _empty_outputs(
+    like: Tensor, weight: Tensor, matrices: Sequence[Tensor], terms: Sequence[int], outputs: Sequence[int]
+) -> list[Tensor]:
+    """The output stacks; the size of each is that of what its first scale's operator writes."""
+    dim = like.ndim - 3
+    operator = {term.target: term.operator for term in _terms(terms)}
+    stacks = []
+    for n, count in enumerate(outputs):
+        first = operator[sum(outputs[:n])] * dim
+        space = [matrix.shape[1] for matrix in matrices[first : first + dim]]
+        stacks.append(like.new_empty(like.shape[0], weight.shape[0], count, *space))
+    return stacks
 
 
 @torch.library.custom_op("scalegroup::separable", mutates_args=())
@@ -146,37 +104,16 @@ def _separable(
     xs: list[Tensor],
     weight: Tensor,
     matrices: list[Tensor],
+    bands: list[Tensor],
+    backs: list[Tensor],
     products: list[int],
     terms: list[int],
     outputs: list[int],
 ) -> list[Tensor]:
     dim = xs[0].ndim - 3
-    layout = _layout(_products(products, dim))
-    mix = _mixing(weight, layout)
-    sources = _scales(xs)
     ys = _empty_outputs(xs[0], weight, matrices, terms, outputs)
-    targets = _scales(ys)
-    written = set()
-    for (target, operator), group in _groups(terms):
-        axes = _three(matrices, operator, dim)
-        area = axes[1].shape[1] * axes[2].shape[1]
-        mixed = weight.new_empty(len(layout.xs), weight.shape[0], axes[0].shape[2], area)
-        for n in range(xs[0].shape[0]):
-            for i, term in enumerate(group):
-                source = sources[term.source][n]
-                slabs = _Slabs(axes, layout, source)
-                for slab in slabs:
-                    v = slabs.responses(source, slab)
-                    columns = slice(slab.start * area, slab.stop * area)
-                    for f, pairs in enumerate(layout.prefix):
-                        into = mixed[f].view(weight.shape[0], -1)[:, columns]
-                        rows = pairs * weight.shape[1]
-                        torch.addmm(into, mix[term.tap, f, :, :rows], v[:rows], beta=int(i > 0), out=into)
-            into = targets[target][n].flatten(2)
-            for f, function in enumerate(layout.xs):
-                more = f > 0 or target in written
-                into.baddbmm_(axes[0][function].expand(weight.shape[0], -1, -1), mixed[f], beta=int(more))
-        written.add(target)
+    operators = _operators(matrices, bands, dim)
+    _accumulate(_scales(ys), _scales(xs), weight, operators, _products(products, dim), _terms(terms))
     return ys
 
 
@@ -186,45 +123,32 @@ def _separable_backward(
     xs: list[Tensor],
     weight: Tensor,
     matrices: list[Tensor],
+    bands: list[Tensor],
+    backs: list[Tensor],
     products: list[int],
     terms: list[int],
+    needs_xs: bool,
+    needs_weight: bool,
 ) -> tuple[list[Tensor], Tensor]:
     dim = xs[0].ndim - 3
-    layout = _layout(_products(products, dim))
-    mix = _mixing(weight, layout)
-    mix_grad = torch.zeros_like(mix)
-    grad_xs = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in xs]
-    sources, grads_out, grads_in = _scales(xs), _scales(grads), _scales(grad_xs)
-    for (target, operator), group in _groups(terms):
-        axes = _three(matrices, operator, dim)
-        area = axes[1].shape[1] * axes[2].shape[1]
-        back = weight.new_empty(len(layout.xs), weight.shape[0], axes[0].shape[2], area)
-        for n in range(xs[0].shape[0]):
-            outer = grads_out[target][n].reshape(weight.shape[0], -1, area)
-            for f, function in enumerate(layout.xs):
-                torch.bmm(axes[0][function].t().expand(weight.shape[0], -1, -1), outer, out=back[f])
-            for term in group:
-                source = sources[term.source][n]
-                slabs = _Slabs(axes, layout, source)
-                for slab in slabs:
-                    v = slabs.responses(source, slab)
-                    flow = torch.zeros_like(v)
-                    columns = slice(slab.start * area, slab.stop * area)
-                    for f, pairs in enumerate(layout.prefix):
-                        rows = pairs * weight.shape[1]
-                        h = back[f].view(weight.shape[0], -1)[:, columns]
-                        mix_grad[term.tap, f, :, :rows] += h @ v[:rows].t()
-                        flow[:rows].addmm_(mix[term.tap, f, :, :rows].t(), h)
-                    slabs.scatter(flow, grads_in[term.source][n], slab)
-    return grad_xs, _unmixing(mix_grad, weight, layout).contiguous()
-
-
-def _empty_outputs(
-    like: Tensor, weight: Tensor, matrices: Sequence[Tensor], terms: Sequence[int], outputs: Sequence[int]
-) -> list[Tensor]:
-    spaces = _target_spaces(matrices, terms, outputs, like.ndim - 3)
-    shapes = [(like.shape[0], weight.shape[0], count, *space) for count, space in zip(outputs, spaces, strict=True)]
-    return [like.new_empty(shape) for shape in shapes]
+    functions, forward = _products(products, dim), _terms(terms)
+    operators = _operators(matrices, bands, dim)
+    adjoint = _operators([matrix.transpose(1, 2) for matrix in matrices], backs, dim)
+    slopes = _scales([grad.contiguous() for grad in grads])
+    grad_xs = [torch.empty_like(x, memory_format=torch.contiguous_format) if needs_xs else x.new_empty(0) for x in xs]
+    if needs_xs:
+        turned = sorted(Term(term.source, term.target, term.operator, term.tap) for term in forward)
+        _accumulate(_scales(grad_xs), slopes, weight.transpose(0, 1), adjoint, functions, turned)
+    if not needs_weight:
+        return grad_xs, weight.new_empty(0)
+    order, sources = layout(functions), _scales(xs)
+    single, pairs = len(order.prefix), len(order.pairs) * weight.shape[1]
+    mix_grad = weight.new_zeros(weight.shape[2], single, weight.shape[0], pairs)
+    for target, source, operator, tap in forward:
+        axes, back = order.select(operators[operator]), order.select(adjoint[operator])
+        work = _worker(weight).weight_gradient
+        mix_grad[tap] += work(sources[source], slopes[target], axes, back, order)
+    return grad_xs, order.unmix(mix_grad, weight.shape[1]).contiguous()
 
 
 @_separable.register_fake
@@ -232,6 +156,8 @@ def _(
     xs: list[Tensor],
     weight: Tensor,
     matrices: list[Tensor],
+    bands: list[Tensor],
+    backs: list[Tensor],
     products: list[int],
     terms: list[int],
     outputs: list[int],
@@ -245,23 +171,31 @@ def _(
     xs: list[Tensor],
     weight: Tensor,
     matrices: list[Tensor],
+    bands: list[Tensor],
+    backs: list[Tensor],
     products: list[int],
     terms: list[int],
+    needs_xs: bool,
+    needs_weight: bool,
 ) -> tuple[list[Tensor], Tensor]:
-    return [x.new_empty(x.shape) for x in xs], weight.new_empty(weight.shape)
+    grad_xs = [x.new_empty(x.shape) if needs_xs else x.new_empty(0) for x in xs]
+    return grad_xs, weight.new_empty(weight.shape if needs_weight else 0)
 
 
 def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    xs, weight, matrices, ctx.products, ctx.terms, _ = inputs
-    ctx.stacks = len(xs)
-    ctx.save_for_backward(*xs, weight, *matrices)
+    xs, weight, matrices, bands, backs, ctx.products, ctx.terms, _ = inputs
+    ctx.counts = [len(xs), 1, len(matrices), len(bands), len(backs)]
+    ctx.save_for_backward(*xs, weight, *matrices, *bands, *backs)
 
 
 def _backward(ctx, grads):  # type: ignore[no-untyped-def]
-    xs, (weight, *matrices) = ctx.saved_tensors[: ctx.stacks], ctx.saved_tensors[ctx.stacks :]
-    given = list(xs), weight, matrices, ctx.products, ctx.terms
+    saved = iter(ctx.saved_tensors)
+    xs, (weight,), *constants = ([next(saved) for _ in range(count)] for count in ctx.counts)
+    needs_xs, needs_weight = any(ctx.needs_input_grad[0]), ctx.needs_input_grad[1]
+    given = xs, weight, *constants, ctx.products, ctx.terms, needs_xs, needs_weight
     grad_xs, grad_weight = torch.ops.scalegroup.separable_backward(list(grads), *given)
-    return grad_xs, grad_weight, [None] * len(matrices), None, None, None
+    none = [[None] * len(constant) for constant in constants]
+    return grad_xs if needs_xs else [None] * len(xs), grad_weight if needs_weight else None, *none, None, None, None
 
 
 _separable.register_autograd(_backward, setup_context=_setup_context)
@@ -271,9 +205,58 @@ def contract(
     x: Sequence[Tensor], weight: Tensor, operators: Sequence[Sequence[AxisOperator]], contraction: Contraction
 ) -> list[Tensor]:
     """`y[:, :, out] += (W[:, :, t] · A[op]) x[:, :, in]` over all terms, axis by axis."""
-    matrices = [axis.matrix().to(weight.dtype) for axes in operators for axis in axes]
+    axes = [axis for operator in operators for axis in operator]
+    dtype = weight.dtype
+    if weight.device.type == "cpu" and dtype in (torch.bfloat16, torch.float16):  # nothing is gained by less there
+        dtype = torch.float32
+    matrices = [matrix.to(dtype) for matrix in _matrices(axes)]
+    bands, backs = [axis.band() for axis in axes], [axis.band(adjoint=True) for axis in axes]
     products = [i for product in contraction.products for i in product]
     terms = [i for term in contraction.terms for i in term]
-    outputs = list(contraction.outputs)
-    ys: list[Tensor] = torch.ops.scalegroup.separable(list(x), weight, matrices, products, terms, outputs)
-    return ys
+    stacks = [stack.to(dtype).contiguous() for stack in x]
+    ys: list[Tensor] = torch.ops.scalegroup.separable(
+        stacks, weight.to(dtype), matrices, bands, backs, products, terms, list(contraction.outputs)
+    )
+    return [y.to(weight.dtype) for y in ys]
+
+
+def _matrices(axes: Sequence[AxisOperator]) -> list[Tensor]:
+    """The matrix of each axis; equal axes, as of a cube, share it."""
+    made: list[tuple[AxisOperator, Tensor]] = []
+    matrices = []
+    for axis in axes:
+        matrix = next((matrix for other, matrix in made if axis.equals(other)), None)
+        if matrix is None:
+            matrix = axis.matrix()
+            made.append((axis, matrix))
+        matrices.append(matrix)
+    return matrices
+
+
+def cost(
+    weight_shape: Sequence[int], operators: Sequence[Sequence[AxisOperator]], contraction: Contraction, size: int = 4
+) -> Cost:
+    """Multiply-adds, and bytes between the processor and the memory, for one sample.
+
+    The responses in between stay in the cache and do not count.
+
+    Args:
+        weight_shape: `(O, C, T, F)`.
+        operators: one sequence of axes per operator.
+        contraction: what is computed.
+        size: bytes of a number. Default 4.
+    """
+    out_channels, in_channels = weight_shape[:2]
+    work = numbers = 0
+    for term in contraction.terms:
+        axes = operators[term.operator]
+        inner, outer = [1] * (3 - len(axes)), [1] * (3 - len(axes))
+        for axis in axes:
+            rows, columns = axis.shape
+            inner.append(columns)
+            outer.append(rows)
+        width = max(axis.width for axis in axes)
+        orders = (layout(contraction.products, late=late) for late in (False, True))
+        work += min(order.price((in_channels, out_channels), inner, outer, width) for order in orders)
+        numbers += in_channels * prod(inner) + out_channels * prod(outer) + prod(weight_shape)
+    return Cost(work, numbers * size)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -14,14 +15,26 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, multiply_adds
+from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, multiply_adds, native, slabs
 from scalegroup.errors import ScaleGroupError
 from scalegroup.kernels import first_position, operator_matrix, output_positions, output_size, sample_taps
 from scalegroup.symbolic import Basis, HermiteBasis, SymbolicBasis
 
 TORCH_MODE = {"zeros": "constant", "replicate": "replicate", "reflect": "reflect", "circular": "circular"}
 modes = st.sampled_from(sorted(TORCH_MODE))
-FAST = METHODS[2:]  # all but the oracle
+WITHOUT_C = " by torch's matrix products"
+FAST = [*METHODS[2:], "separable" + WITHOUT_C]  # all but the oracle
+
+
+@contextmanager
+def chosen(method: str) -> Iterator[str]:
+    """The name of a method for `contract`; with the suffix the compiled library is not there."""
+    with pytest.MonkeyPatch.context() as patch:
+        if method.endswith(WITHOUT_C):
+            patch.setattr(native, "library", lambda: None)
+        elif method == "separable" and native.library() is None:
+            pytest.skip("the library in C was not built: there was no compiler")
+        yield method.removesuffix(WITHOUT_C)
 
 
 class Case(NamedTuple):
@@ -35,9 +48,10 @@ class Case(NamedTuple):
     def run(self, method: str, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
         """The output, and the gradients of a fixed sum of it, in x and weight, all made flat."""
         *x, weight = (t.to(dtype, copy=True).requires_grad_() for t in (*self.x, self.weight))
-        y = flat(contract(x, weight, self.operators, self.contraction, method))
-        loss = torch.linspace(-1, 1, y.numel(), dtype=dtype)
-        *slopes, weight_slope = torch.autograd.grad((y * loss.cos()).sum(), (*x, weight))
+        with chosen(method) as name:
+            y = flat(contract(x, weight, self.operators, self.contraction, name))
+            loss = torch.linspace(-1, 1, y.numel(), dtype=dtype)
+            *slopes, weight_slope = torch.autograd.grad((y * loss.cos()).sum(), (*x, weight))
         return y.detach(), flat(slopes), weight_slope
 
 
@@ -217,11 +231,44 @@ def test_gradients(method: str) -> None:
     assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
 
 
-def test_slabs_of_one_slice_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = one_case(dim=3, size=5)
-    whole = case.run("separable")
-    monkeypatch.setattr("scalegroup.engine.separable._SLAB_BYTES", 1)
-    assert worst(case.run("separable"), whole) < 1e-12
+SEPARABLE = [method for method in FAST if method.startswith("separable")]
+
+
+@pytest.mark.parametrize("method", SEPARABLE)
+def test_the_size_of_slabs_blocks_and_tiles_does_not_matter(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = one_case(dim=3, size=11)
+    whole = case.run(method)
+    monkeypatch.setattr(native, "_SLAB_BYTES", 1)
+    monkeypatch.setattr(native, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(native, "WORKSPACE_BYTES", 1)
+    monkeypatch.setattr(slabs, "SLAB_BYTES", {"cpu": 1})
+    monkeypatch.setattr(slabs, "TILE", 2)
+    assert worst(case.run(method), whole) < 1e-12
+
+
+@pytest.mark.parametrize("method", SEPARABLE)
+@pytest.mark.parametrize("channels", [(1, 16), (16, 1), (17, 5)])
+@pytest.mark.parametrize("size", [7, 19, 70])
+def test_every_length_of_a_row_is_right(method: str, channels: tuple[int, int], size: int) -> None:
+    """Channels and sizes beside the width of a register, both orders of the work, an axis longer than a tile."""
+    taps = torch.tensor(sample_taps(HermiteBasis(2), 1.0).values)
+    operator = [AxisOperator(taps, -(taps.shape[1] // 2), 1, n, n, "circular") for n in (3, 5, size)]
+    some = Contraction(HermiteBasis(2).products, (Term(0, 0, 0, 0), Term(0, 0, 0, 1)), (1,))
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(2, channels[0], 1, 3, 5, size, generator=rng, dtype=torch.float64)
+    weight = torch.randn(channels[1], channels[0], 2, 10, generator=rng, dtype=torch.float64)
+    case = Case((x,), weight, [operator], some)
+    exact = case.run("dense")
+    assert worst(case.run(method), exact) < 1e-10
+    assert worst(case.run(method, torch.float32), exact) < 1e-5
+
+
+def test_scales_that_no_term_reads_have_no_gradient() -> None:
+    case = one_case(dim=2)
+    some = Contraction(case.contraction.products, (Term(0, 1, 0, 0),), (1,))
+    slope = case._replace(contraction=some).run("separable")[1].view(case.x[0].shape)
+    assert slope[:, :, 1].abs().max() > 0
+    assert not slope[:, :, [0, 2]].any()
 
 
 # The choice of a method
@@ -281,12 +328,13 @@ def test_bfloat16_autocast_is_near(case: Case) -> None:
 @pytest.mark.parametrize("dim", [1, 3])
 def test_the_operator_is_a_good_citizen_of_torch(dim: int) -> None:
     case = one_case(dim=dim, size=5, channels=1, order=1)
-    matrices = [axis.matrix() for axes in case.operators for axis in axes]
+    axes = [axis for operator in case.operators for axis in operator]
+    constants = [a.matrix() for a in axes], [a.band() for a in axes], [a.band(adjoint=True) for a in axes]
     products = [i for product in case.contraction.products for i in product]
     terms = [i for term in case.contraction.terms for i in term]
     x, weight = [stack.requires_grad_() for stack in case.x], case.weight.requires_grad_()
     outputs = list(case.contraction.outputs)
-    torch.library.opcheck(torch.ops.scalegroup.separable.default, (x, weight, matrices, products, terms, outputs))
+    torch.library.opcheck(torch.ops.scalegroup.separable.default, (x, weight, *constants, products, terms, outputs))
 
 
 # Axes
@@ -320,6 +368,17 @@ def test_a_matrix_off_by_one_voxel_is_another() -> None:
     values = torch.tensor(taps.values)
     right, wrong = (AxisOperator(values, taps.first + shift, 1, 9, 9).matrix() for shift in (0, 1))
     assert float((right - wrong).abs().max()) > 0.1
+
+
+@given(axes())
+def test_bands_hold_all_that_is_not_zero(axis: AxisOperator) -> None:
+    for matrix, (first, end) in ((axis.matrix(), axis.band()), (axis.matrix().mT, axis.band(adjoint=True))):
+        columns = torch.arange(matrix.shape[2])
+        outside = (columns < first[:, None]) | (columns >= end[:, None])
+        assert not (matrix.abs().sum(0) * outside).any()
+        inside = (first >= 0) & (first <= end) & (end <= matrix.shape[2])
+        assert bool(inside.all())
+        assert axis.padding_mode == "circular" or int((end - first).max()) <= 2 * axis.taps.shape[1]
 
 
 @given(axes(), st.integers(0, 99))
