@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from scalegroup.kernels import fold_index
 
 _MODES = ("zeros", "replicate", "reflect", "circular")
 FIELDS = 5  # numbers that describe an axis, see `described`
+_POINT = (1, 1, 1, 1, _MODES.index("circular"))  # those of an axis of one sample
 
 
 def is_ideal(axis: AxisOperator) -> bool:
@@ -67,8 +69,24 @@ def transfer_of(axis: AxisOperator, eps: float) -> Tensor:
 
 
 def described(axis: AxisOperator) -> list[int]:
-    """The geometry of an axis in plain numbers; `AxisFrequencies` reads them."""
+    """The geometry of an axis in plain numbers, which `three_axes` reads."""
     return [axis.n_in, axis.n_out, axis.stride, period_of(axis), _MODES.index(axis.padding_mode)]
+
+
+def three_axes(numbers: Sequence[int], tops: Sequence[int]) -> list[AxisFrequencies]:
+    """The axes X, Y and Z that these numbers describe one after the other; missing ones have one sample.
+
+    Args:
+        numbers: as `described`, of all axes.
+        tops: the highest frequency of each axis that is not negligible.
+    """
+    missing = 3 - len(tops)
+    every, tops = [*numbers, *_POINT * missing], [*tops, *[0] * missing]
+    rows = [every[FIELDS * i : FIELDS * (i + 1)] for i in range(3)]
+    return [
+        AxisFrequencies(fine, coarse, stride, period, mode, tops[i], half=i == 0)
+        for i, (fine, coarse, stride, period, mode) in enumerate(rows)
+    ]
 
 
 @dataclass(frozen=True)

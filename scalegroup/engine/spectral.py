@@ -12,14 +12,13 @@ they are those of the taps, and the result is that of the other methods. Axes th
 reach of the kernel.
 
 The backward pass is the adjoint. It keeps the input only, and both passes hold the spectra of one sample at a time: of
-the scales that one output reads and of that output, each as large as its scale, and the responses of `_SLAB_BYTES`.
+the scales that one output reads and of that output, each as large as its scale, and the responses of one slab.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby
 from math import log2, prod
 
@@ -29,263 +28,72 @@ from torch import Tensor
 from scalegroup.engine.autocast import without_autocast
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
-from scalegroup.engine.frequencies import FIELDS, AxisFrequencies, described, transfer_of
+from scalegroup.engine.frequencies import FIELDS, described, three_axes, transfer_of
 from scalegroup.engine.operators import AxisOperator
+from scalegroup.engine.spectra import Functions, Spectra, SpectralOperator
 from scalegroup.errors import ScaleGroupError
 
-_SLAB_BYTES = 1 << 22  # the responses of one slab, unless one X frequency has more
-_SPACE = (1, 2, 3)  # X, Y, Z of one sample (C, X, Y, Z)
 _PRECISE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}  # a Fourier transform has no half precision
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """The functions along Y and Z that occur together, and the place of each product among them."""
+class _Plan:
+    """The arguments of the operators below, unpacked.
 
-    pairs: tuple[tuple[int, int], ...]
-    slots: tuple[tuple[int, int], ...]  # per product: the function along X and the index of its pair
-
-    @classmethod
-    @lru_cache(maxsize=256)
-    def of(cls, products: tuple[tuple[int, ...], ...]) -> _Layout:
-        full = [(*p, 0, 0)[:3] for p in products]
-        pairs = tuple(sorted({(y, z) for _, y, z in full}))
-        return cls(pairs, tuple((x, pairs.index((y, z))) for x, y, z in full))
-
-    @property
-    def functions(self) -> int:
-        """How many functions there are along X."""
-        return 1 + max(x for x, _ in self.slots)
-
-    def mixing(self, weight: Tensor) -> Tensor:
-        """Weights `(O, C, T, F)` as `(T, X functions, O, pairs * C)`."""
-        mix = weight.new_zeros(weight.shape[2], self.functions, weight.shape[0], len(self.pairs), weight.shape[1])
-        for f, (x, pair) in enumerate(self.slots):
-            mix[:, x, :, pair] = weight[..., f].permute(2, 0, 1)
-        return mix.flatten(3)
-
-    def unmixing(self, mix: Tensor) -> Tensor:
-        """The adjoint of `mixing`."""
-        mix = mix.unflatten(3, (len(self.pairs), -1))
-        return torch.stack([mix[:, x, :, pair] for x, pair in self.slots], dim=-1).permute(1, 2, 0, 3)
-
-
-class _Operator:
-    """The operators of one scale along all axes, between spectra `(X, channels, Y, Z)` of the fine and the coarse grid.
-
-    Those of the fine grid hold the box of mixed frequencies, those of the coarse grid the folded ones.
+    Attributes:
+        functions: which functions occur together.
+        operators: for each scale.
+        transposed: whether each of them leads from the coarse to the fine grid.
+        groups: the terms, in groups of one target and one operator.
+        dtype: of the samples while they are computed with.
     """
 
-    def __init__(self, axes: Sequence[AxisFrequencies], tables: Sequence[Tensor], layout: _Layout) -> None:
-        self.axes, self.layout = axes, layout
-        self.x = tables[0][: layout.functions]
-        self.y, self.z = (
-            torch.cat([table, table[:, 1 : len(axis.box) - axis.top].flip(1).conj()], dim=1)
-            for axis, table in zip(axes[1:], tables[1:], strict=True)
-        )
-        self.device = self.x.device
-        self.folds = [axis.in_spectrum(axis.points, self.device) if axis.folds else None for axis in axes]
-        alone = [k == 0 or 2 * k == axes[0].period for k in axes[0].box]  # the others stand for their negatives too
-        self.doubled = torch.tensor([1.0 if k else 2.0 for k in alone], dtype=self.x.dtype, device=self.device)
-
-    # Between samples and spectra
-
-    def source(self, fine: bool) -> tuple[object, ...]:
-        """What the whole spectrum of a volume depends on."""
-        if fine:
-            return (True, *((axis.period, axis.mode) for axis in self.axes))
-        return (False, *((axis.points, axis.step) for axis in self.axes))
-
-    def whole_spectrum(self, x: Tensor, fine: bool) -> Tensor:
-        """The spectrum of samples `(C, X, Y, Z)` on the fine or the coarse grid."""
-        for axis, geometry in zip(_SPACE, self.axes, strict=True):
-            if fine:
-                places = geometry.extension(self.device)
-                x = x if places is None else x.index_select(axis, places)
-            elif (places := geometry.samples(self.device)) is not None:
-                x = _put(x, axis, places, geometry.points)
-        sizes = self._sizes(fine)
-        return torch.fft.rfftn(x, s=[sizes[1], sizes[2], sizes[0]], dim=(2, 3, 1)).movedim(1, 0)
-
-    def cropped(self, spectrum: Tensor, fine: bool) -> Tensor:
-        """The part of a whole spectrum that is mixed."""
-        for dim, places, _ in self._places(fine):
-            spectrum = spectrum.index_select(dim, places)
-        return spectrum.contiguous()
-
-    def samples(self, spectrum: Tensor, fine: bool) -> Tensor:
-        """The samples `(C, X, Y, Z)` that a spectrum, zero outside of what is mixed, stands for."""
-        for dim, places, size in self._places(fine):
-            spectrum = _put(spectrum, dim, places, size)
-        sizes = self._sizes(fine)
-        whole = torch.fft.irfftn(spectrum, s=[sizes[1], sizes[2], sizes[0]], dim=(2, 3, 0), norm="forward")
-        x: Tensor = whole.movedim(0, 1)
-        for axis, geometry in zip(_SPACE, self.axes, strict=True):
-            if fine:
-                places = geometry.extension(self.device)
-                x = x.narrow(axis, 0, geometry.fine) if places is None else _put(x, axis, places, geometry.fine)
-            else:
-                places = geometry.samples(self.device)
-                x = x.narrow(axis, 0, geometry.coarse) if places is None else x.index_select(axis, places)
-        return x
-
-    def _sizes(self, fine: bool) -> list[int]:
-        return [axis.period if fine else axis.points for axis in self.axes]
-
-    def _places(self, fine: bool) -> Iterator[tuple[int, Tensor, int]]:
-        """For each axis of a spectrum that is a part of the whole one: where it stands there, and the size of that."""
-        for dim, axis, size in zip((0, 2, 3), self.axes, self._sizes(fine), strict=True):
-            places = None if axis.folds and not fine else axis.in_spectrum(size, self.device)
-            if places is not None:
-                yield dim, places, size // 2 + 1 if axis.half else size
-
-    # Between spectra
-
-    def kernels(self, mix: Tensor) -> Tensor:
-        """The matrix `(X, O, pairs * C)` of each frequency along X, for the mix of one tap."""
-        return torch.tensordot(self.x.t(), mix.to(self.x.dtype), dims=1)
-
-    def kernels_adjoint(self, grad: Tensor) -> Tensor:
-        """The mix `(X functions, O, pairs * C)` that a gradient by `kernels` comes to, over all frequencies."""
-        return torch.tensordot((self.x * self.doubled).conj(), grad, dims=1).real
-
-    def to_coarse(self, fine: Tensor, kernels: Tensor) -> Tensor:
-        """The fine spectrum's responses, mixed."""
-        parts = [kernels[slab] @ self._responses(fine[slab]).flatten(2) for slab in self._slabs(fine)]
-        return torch.cat(parts).unflatten(2, (self.axes[1].mixed, self.axes[2].mixed))
-
-    def to_fine(self, coarse: Tensor, kernels: Tensor) -> Tensor:
-        """The adjoint of `to_coarse`."""
-        parts = []
-        for slab in self._slabs(coarse, kernels.shape[2] // len(self.layout.pairs)):
-            flow = kernels[slab].mH @ coarse[slab].flatten(2)
-            parts.append(self._responses_adjoint(flow.unflatten(2, coarse.shape[2:])))
-        return torch.cat(parts)
-
-    def correlation(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """The gradient `(X, O, pairs * C)` of `<coarse, to_coarse(fine)>` by the kernels."""
-        slabs = self._slabs(fine)
-        return torch.cat([coarse[slab].flatten(2) @ self._responses(fine[slab]).flatten(2).mH for slab in slabs])
-
-    def _slabs(self, spectrum: Tensor, channels: int | None = None) -> Iterator[slice]:
-        channels = spectrum.shape[1] if channels is None else channels
-        area = self.axes[1].mixed * self.axes[2].mixed
-        per_slice = len(self.layout.pairs) * channels * area * spectrum.element_size()
-        thickness = max(1, _SLAB_BYTES // per_slice)
-        for first in range(0, spectrum.shape[0], thickness):
-            yield slice(first, first + thickness)
-
-    def _responses(self, fine: Tensor) -> Tensor:
-        """`(X, C, Y, Z)` to `(X, pairs * C, Y', Z')`."""
-        along_z = {z: _folded(fine * self.z[z], 3, self.folds[2], self.axes[2].points) for z in self._zs}
-        shape = (fine.shape[0], len(self.layout.pairs), *fine.shape[1:3], self.axes[2].mixed)
-        responses = fine.new_empty(shape)
-        for pair, (y, z) in enumerate(self.layout.pairs):
-            torch.mul(along_z[z], self.y[y][:, None], out=responses[:, pair])
-        return _folded(responses, 3, self.folds[1], self.axes[1].points).flatten(1, 2)
-
-    def _responses_adjoint(self, responses: Tensor) -> Tensor:
-        responses = _unfolded(responses.unflatten(1, (len(self.layout.pairs), -1)), 3, self.folds[1])
-        total = None
-        for z in self._zs:
-            pairs = [(pair, y) for pair, (y, other) in enumerate(self.layout.pairs) if other == z]
-            along_z = sum(responses[:, pair] * self.y[y].conj()[:, None] for pair, y in pairs)
-            part = _unfolded(along_z, 3, self.folds[2]) * self.z[z].conj()
-            total = part if total is None else total.add_(part)
-        return total
-
-    @property
-    def _zs(self) -> list[int]:
-        return sorted({z for _, z in self.layout.pairs})
-
-
-def _put(x: Tensor, axis: int, places: Tensor, size: int) -> Tensor:
-    """The adjoint of `index_select`: what stands at each place, added up."""
-    shape = list(x.shape)
-    shape[axis] = size
-    return x.new_zeros(shape).index_add_(axis, places, x)
-
-
-def _folded(x: Tensor, axis: int, places: Tensor | None, size: int) -> Tensor:
-    return x if places is None else _put(x, axis, places, size)
-
-
-def _unfolded(x: Tensor, axis: int, places: Tensor | None) -> Tensor:
-    return x if places is None else x.index_select(axis, places)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The arguments of the operators below, unpacked."""
-
-    layout: _Layout
-    operators: list[_Operator]
-    groups: list[list[Term]]  # with the same target and operator
+    functions: Functions
+    operators: list[SpectralOperator]
     transposed: list[bool]
+    groups: list[list[Term]]
+    dtype: torch.dtype
 
     @classmethod
     def of(
         cls, tables: Sequence[Tensor], geometry: Sequence[int], products: Sequence[int], terms: Sequence[int], dim: int
     ) -> _Plan:
-        layout = _Layout.of(tuple(tuple(products[i : i + dim]) for i in range(0, len(products), dim)))
+        functions = Functions.of(tuple(tuple(products[i : i + dim]) for i in range(0, len(products), dim)))
         operators, transposed = [], []
-        step = FIELDS * dim + 1
-        for n, first in enumerate(range(0, len(geometry), step)):
+        for n, numbers in enumerate(_per_operator(geometry, dim)):
             own = [torch.view_as_complex(table) for table in tables[n * dim : (n + 1) * dim]]
+            axes = three_axes(numbers[:-1], [table.shape[1] - 1 for table in own])
             own += [own[0].new_ones(1, 1)] * (3 - dim)
-            numbers = [*geometry[first : first + step - 1], *_POINT * (3 - dim)]
-            axes = [
-                AxisFrequencies(*numbers[FIELDS * i : FIELDS * (i + 1)], top=table.shape[1] - 1, half=i == 0)
-                for i, table in enumerate(own)
-            ]
-            operators.append(_Operator(axes, own, layout))
-            transposed.append(bool(geometry[first + step - 1]))
+            operators.append(SpectralOperator(axes, own, functions))
+            transposed.append(bool(numbers[-1]))
         unpacked = sorted((Term(*terms[i : i + 4]) for i in range(0, len(terms), 4)), key=_target_and_operator)
         groups = [list(group) for _, group in groupby(unpacked, key=_target_and_operator)]
-        return cls(layout, operators, groups, transposed)
+        return cls(functions, operators, transposed, groups, tables[0].dtype)
+
+    def mixes(self, weight: Tensor) -> dict[bool, Tensor]:
+        """The mixing weights from the fine to the coarse grid, for straight and for transposed operators."""
+        turns = ((turned, weight.transpose(0, 1) if turned else weight) for turned in set(self.transposed))
+        return {turned: self.functions.mixing(own.to(self.dtype)) for turned, own in turns}
+
+    def spectra(self, stacks: Sequence[Tensor], sample: int) -> Spectra:
+        """Those of the scales of one sample."""
+        return Spectra([scale.to(self.dtype) for scale in _scales(stacks, sample)])
 
 
-_POINT = [1, 1, 1, 1, 3]  # an axis of one sample, as `described`
+def _per_operator(geometry: Sequence[int], dim: int) -> list[Sequence[int]]:
+    """For each operator the numbers of its axes, and whether it is transposed."""
+    step = FIELDS * dim + 1
+    return [geometry[first : first + step] for first in range(0, len(geometry), step)]
 
 
 def _target_and_operator(term: Term) -> tuple[int, int]:
     return term.target, term.operator
 
 
-class _Spectra:
-    """The whole spectra of the scales of one sample, kept from one group of terms to the next."""
-
-    def __init__(self, scales: Sequence[Tensor]) -> None:
-        self.scales = scales
-        self.kept: dict[tuple[object, ...], Tensor] = {}
-        self.used: dict[tuple[object, ...], Tensor] = {}
-
-    def of(self, scale: int, operator: _Operator, fine: bool) -> Tensor:
-        key = scale, operator.source(fine)
-        spectrum = self.kept.get(key, self.used.get(key))
-        if spectrum is None:
-            spectrum = operator.whole_spectrum(self.scales[scale], fine)
-        self.used[key] = spectrum
-        return operator.cropped(spectrum, fine)
-
-    def next_group(self) -> None:
-        self.kept, self.used = self.used, {}
-
-
 def _scales(stacks: Sequence[Tensor], sample: int) -> list[Tensor]:
     """A view `(C, X, Y, Z)` of each scale of one sample of the stacks `(B, C, S, *space)`."""
-    return [
-        scale.reshape(*scale.shape, *[1] * (4 - scale.ndim)) for stack in stacks for scale in stack[sample].unbind(1)
-    ]
-
-
-def _mixes(weight: Tensor, plan: _Plan) -> dict[bool, Tensor]:
-    """The mixing weights from the fine to the coarse grid, for straight and for transposed operators."""
-    real = plan.operators[0].doubled.real.dtype
-    return {
-        turned: plan.layout.mixing((weight.transpose(0, 1) if turned else weight).to(real))
-        for turned in sorted(set(plan.transposed))
-    }
+    scales = [scale for stack in stacks for scale in stack[sample].unbind(1)]
+    return [scale.reshape(*scale.shape, *[1] * (4 - scale.ndim)) for scale in scales]
 
 
 @torch.library.custom_op("scalegroup::spectral", mutates_args=())
@@ -301,19 +109,19 @@ def _spectral(
     plan = _Plan.of(tables, geometry, products, terms, xs[0].ndim - 3)
     ys = [y.zero_() for y in _empty_outputs(xs, weight, geometry, terms, outputs)]
     with without_autocast(weight.device):
-        mixes = _mixes(weight, plan)
-        for sample in range(xs[0].shape[0]):
-            real = plan.operators[0].doubled.real.dtype
-            sources, targets = _Spectra([x.to(real) for x in _scales(xs, sample)]), _scales(ys, sample)
-            for group in plan.groups:
-                operator, turned = plan.operators[group[0].operator], plan.transposed[group[0].operator]
+        mixes = plan.mixes(weight)
+        for sample in range(len(xs[0])):
+            sources, targets = plan.spectra(xs, sample), _scales(ys, sample)
+            for first, *others in plan.groups:
+                operator, turned = plan.operators[first.operator], plan.transposed[first.operator]
                 apply = operator.to_fine if turned else operator.to_coarse
-                total = None
-                for term in group:
-                    spectrum = sources.of(term.source, operator, fine=not turned)
-                    part = apply(spectrum, operator.kernels(mixes[turned][term.tap]))
-                    total = part if total is None else total.add_(part)
-                targets[group[0].target] += operator.samples(total, fine=turned)
+                total = apply(
+                    sources.of(first.source, operator, not turned), operator.kernels(mixes[turned][first.tap])
+                )
+                for term in others:
+                    spectrum = sources.of(term.source, operator, not turned)
+                    total += apply(spectrum, operator.kernels(mixes[turned][term.tap]))
+                targets[first.target] += operator.samples(total, fine=turned)
                 sources.next_group()
     return ys
 
@@ -331,28 +139,27 @@ def _spectral_backward(
     plan = _Plan.of(tables, geometry, products, terms, xs[0].ndim - 3)
     grad_xs = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in xs]
     with without_autocast(weight.device):
-        mixes = _mixes(weight, plan)
+        mixes = plan.mixes(weight)
         slopes = {turned: torch.zeros_like(mix) for turned, mix in mixes.items()}
-        for sample in range(xs[0].shape[0]):
-            real = plan.operators[0].doubled.real.dtype
-            sources, arriving = (_Spectra([x.to(real) for x in _scales(stack, sample)]) for stack in (xs, grads))
-            leaving = _scales(grad_xs, sample)
+        for sample in range(len(xs[0])):
+            sources, arriving, leaving = plan.spectra(xs, sample), plan.spectra(grads, sample), _scales(grad_xs, sample)
             for group in plan.groups:
                 operator, turned = plan.operators[group[0].operator], plan.transposed[group[0].operator]
                 apply = operator.to_coarse if turned else operator.to_fine
-                slope = arriving.of(group[0].target, operator, fine=turned)
+                slope = arriving.of(group[0].target, operator, turned)
                 for term in group:
-                    spectrum = sources.of(term.source, operator, fine=not turned)
-                    back = apply(slope, operator.kernels(mixes[turned][term.tap]))
-                    leaving[term.source] += operator.samples(back, fine=not turned)
-                    pair = (slope, spectrum) if turned else (spectrum, slope)
-                    slopes[turned][term.tap] += operator.kernels_adjoint(operator.correlation(*pair))
+                    spectrum, kernels = (
+                        sources.of(term.source, operator, not turned),
+                        operator.kernels(mixes[turned][term.tap]),
+                    )
+                    leaving[term.source] += operator.samples(apply(slope, kernels), fine=not turned)
+                    fine, coarse = (slope, spectrum) if turned else (spectrum, slope)
+                    slopes[turned][term.tap] += operator.kernels_adjoint(operator.correlation(fine, coarse, kernels))
                 sources.next_group()
                 arriving.next_group()
     grad_weight = torch.zeros_like(weight)
-    for turned, mix in slopes.items():
-        slope = plan.layout.unmixing(mix)
-        grad_weight += slope.transpose(0, 1) if turned else slope
+    for turned, slope in slopes.items():
+        grad_weight += plan.functions.unmixing(slope).transpose(0, int(turned))
     return grad_xs, grad_weight
 
 
@@ -360,13 +167,12 @@ def _empty_outputs(
     xs: Sequence[Tensor], weight: Tensor, geometry: Sequence[int], terms: Sequence[int], outputs: Sequence[int]
 ) -> list[Tensor]:
     """The output stacks: as large as what the operators of their first scales write."""
-    dim = xs[0].ndim - 3
-    step = FIELDS * dim + 1
-    operator = {terms[i]: terms[i + 2] for i in range(0, len(terms), 4)}
+    operators = _per_operator(geometry, xs[0].ndim - 3)
+    operator_of = {terms[i]: terms[i + 2] for i in range(0, len(terms), 4)}
     ys = []
     for stack, count in enumerate(outputs):
-        own = geometry[step * operator[sum(outputs[:stack])] :][:step]
-        space = own[0 : step - 1 : FIELDS] if own[-1] else own[1 : step - 1 : FIELDS]
+        numbers = operators[operator_of[sum(outputs[:stack])]]
+        space = numbers[0 if numbers[-1] else 1 : -1 : FIELDS]
         ys.append(xs[0].new_empty(xs[0].shape[0], weight.shape[0], count, *space))
     return ys
 
@@ -447,7 +253,9 @@ def cost(
     contraction: Contraction,
     itemsize: int = 4,
 ) -> Cost:
-    """What one sample of the batch costs, forward.
+    """What one sample of the batch costs, forward: transforms, responses, matrices, and the mix.
+
+    A transform of n points counts `2.5 n log2 n` multiply-adds, and moves its points four times.
 
     Args:
         weight_shape: `(O, C, T, F)`.
@@ -456,36 +264,26 @@ def cost(
         itemsize: bytes of a number, 4 (default) or 8.
     """
     out_channels, in_channels = weight_shape[:2]
-    layout = _Layout.of(contraction.products)
-    pairs, zs = len(layout.pairs), len({z for _, z in layout.pairs})
-    eps = torch.finfo(torch.float32 if itemsize == 4 else torch.float64).eps
-    total = moved = 0
-    transformed = set()
+    functions = Functions.of(contraction.products)
+    pairs, zs = len(functions.pairs), len({z for _, z in functions.pairs})
+    eps = torch.finfo(torch.float64 if itemsize == 8 else torch.float32).eps
+    total = numbers = 0
+    transforms: dict[tuple[object, ...], tuple[int, int]] = {}  # channels and points of each
     for term in contraction.terms:
-        axes = _frequencies(operators[term.operator], eps)
-        transposed = operators[term.operator][0].transposed
-        fine_channels, coarse_channels = (out_channels, in_channels) if transposed else (in_channels, out_channels)
-        fine, coarse = prod(axis.period for axis in axes), prod(axis.points for axis in axes)
-        whence, whither = (coarse, fine) if transposed else (fine, coarse)
-        transforms = {("from", term.source, whence, in_channels), ("to", term.target, term.operator, whither)}
-        for transform in transforms - transformed:
-            size, channels = (whence, in_channels) if transform[0] == "from" else (whither, out_channels)
-            total += round(2.5 * channels * size * log2(max(size, 2)))
-            moved += 4 * itemsize * channels * size
-        transformed |= transforms
-        box = prod(len(axis.box) for axis in axes)
-        partly = len(axes[0].box) * len(axes[1].box) * axes[2].mixed
-        mixed = prod(axis.mixed for axis in axes)
-        responses = zs * fine_channels * box + pairs * fine_channels * partly
-        total += 4 * (responses + pairs * in_channels * out_channels * mixed)  # of complex numbers
-        total += 2 * layout.functions * pairs * in_channels * out_channels * len(axes[0].box)
-        moved += 2 * itemsize * (2 * responses + 2 * coarse_channels * mixed + fine_channels * box)
-    return Cost(total, moved)
-
-
-def _frequencies(own: Sequence[AxisOperator], eps: float) -> list[AxisFrequencies]:
-    tops = [transfer_of(axis, eps).shape[1] - 1 for axis in own] + [0] * (3 - len(own))
-    numbers = [n for axis in own for n in described(axis)] + _POINT * (3 - len(own))
-    return [
-        AxisFrequencies(*numbers[FIELDS * i : FIELDS * (i + 1)], top=top, half=i == 0) for i, top in enumerate(tops)
-    ]
+        own = operators[term.operator]
+        tops = [transfer_of(axis, eps).shape[1] - 1 for axis in own]
+        axes = three_axes([n for axis in own for n in described(axis)], tops)
+        grids = prod(axis.period for axis in axes), prod(axis.points for axis in axes)
+        whence, whither = reversed(grids) if own[0].transposed else grids
+        transforms["from", term.source, whence] = in_channels, whence
+        transforms["to", term.target, term.operator] = out_channels, whither
+        fine_channels, coarse_channels = (in_channels, out_channels)[:: -1 if own[0].transposed else 1]
+        along_x, along_y, along_z = (len(axis.box) for axis in axes)
+        mixed = along_x * axes[1].mixed * axes[2].mixed
+        responses = fine_channels * along_x * along_y * (zs * along_z + pairs * axes[2].mixed)
+        products = responses + pairs * in_channels * out_channels * mixed
+        total += 4 * products + 2 * functions.count * pairs * in_channels * out_channels * along_x
+        numbers += 2 * (2 * responses + fine_channels * along_x * along_y * along_z + coarse_channels * mixed)
+    total += sum(channels * round(2.5 * points * log2(points)) for channels, points in transforms.values())
+    numbers += 4 * sum(channels * points for channels, points in transforms.values())
+    return Cost(total, itemsize * numbers)

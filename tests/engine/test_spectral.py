@@ -104,7 +104,9 @@ def operator(
 def cases(draw: st.DrawFn) -> Case:
     """Lifting, group convolution and projection of operators that know their functions, some of them transposed."""
     dim = draw(st.sampled_from((1, 1, 2, 3)))
-    basis = HermiteBasis(draw(st.integers(0, 2)), dim) if dim > 1 else draw(st.sampled_from((HermiteBasis(2, 1), SYMBOLIC)))
+    basis = (
+        HermiteBasis(draw(st.integers(0, 2)), dim) if dim > 1 else draw(st.sampled_from((HermiteBasis(2, 1), SYMBOLIC)))
+    )
     scales, mode, transposed = draw(st.integers(1, 3)), draw(st.sampled_from(MODES)), draw(st.booleans())
     strides = draw(st.tuples(*[st.integers(1, 3)] * dim))
     sizes = draw(st.tuples(*[st.integers(1, 9)] * dim))
@@ -221,7 +223,7 @@ def test_gradients(mode: str) -> None:
 def test_slabs_of_one_frequency_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     case = one_case(dim=3, size=5)
     whole = case.run("spectral")
-    monkeypatch.setattr("scalegroup.engine.spectral._SLAB_BYTES", 1)
+    monkeypatch.setattr("scalegroup.engine.spectra._SLAB_BYTES", 1)
     assert worst(case.run("spectral"), whole) < 1e-12
 
 

@@ -1,0 +1,243 @@
+"""From the spectrum of a fine grid to that of a coarse one and back, for one scale.
+
+A spectrum has the shape `(X, channels, Y, Z)`: along X half of the frequencies, since samples are real, and that axis
+first, so that the mix of the channels is one matrix product for each of its frequencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+import torch
+from torch import Tensor
+
+from scalegroup.engine.frequencies import AxisFrequencies
+
+_SLAB_BYTES = 1 << 22  # the responses of one slab, unless one X frequency has more
+_SPACE = (1, 2, 3)  # X, Y, Z of samples (C, X, Y, Z)
+_DIMS = (0, 2, 3)  # X, Y, Z of a spectrum
+
+
+@dataclass(frozen=True)
+class Functions:
+    """Which one-dimensional functions occur together.
+
+    Attributes:
+        pairs: the functions along Y and Z.
+        slots: for each product the function along X, and the index of its pair.
+    """
+
+    pairs: tuple[tuple[int, int], ...]
+    slots: tuple[tuple[int, int], ...]
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def of(cls, products: tuple[tuple[int, ...], ...]) -> Functions:
+        """Those of the products of a basis; missing axes, the last ones, have one function."""
+        full = [(*p, 0, 0)[:3] for p in products]
+        pairs = tuple(sorted({(y, z) for _, y, z in full}))
+        return cls(pairs, tuple((x, pairs.index((y, z))) for x, y, z in full))
+
+    @property
+    def count(self) -> int:
+        """How many functions there are along X."""
+        return 1 + max(x for x, _ in self.slots)
+
+    def mixing(self, weight: Tensor) -> Tensor:
+        """Weights `(O, C, T, F)` as `(T, X functions, O, pairs * C)`."""
+        mix = weight.new_zeros(weight.shape[2], self.count, weight.shape[0], len(self.pairs), weight.shape[1])
+        for f, (x, pair) in enumerate(self.slots):
+            mix[:, x, :, pair] = weight[..., f].permute(2, 0, 1)
+        return mix.flatten(3)
+
+    def unmixing(self, mix: Tensor) -> Tensor:
+        """The adjoint of `mixing`."""
+        mix = mix.unflatten(3, (len(self.pairs), -1))
+        return torch.stack([mix[:, x, :, pair] for x, pair in self.slots], dim=-1).permute(1, 2, 0, 3)
+
+
+class SpectralOperator:
+    """The operators of one scale along all axes, between spectra of the fine and the coarse grid.
+
+    Those of the fine grid hold the box of mixed frequencies, those of the coarse grid the same, or, where these are
+    more than it can tell apart, all of its own, with those that are one on it added up ("folded").
+
+    Args:
+        axes: the frequencies along X, Y and Z.
+        tables: the transfer functions along each axis, complex, `(F1, K + 1)`.
+        functions: which of them occur together.
+    """
+
+    def __init__(self, axes: Sequence[AxisFrequencies], tables: Sequence[Tensor], functions: Functions) -> None:
+        self.axes, self.pairs = axes, functions.pairs
+        self.x = tables[0][: functions.count]
+        self.y, self.z = (
+            torch.cat([table, table[:, 1 : len(axis.box) - axis.top].flip(1).conj()], dim=1)
+            for axis, table in zip(axes[1:], tables[1:], strict=True)
+        )
+        self.device = self.x.device
+        self.folds = [axis.in_spectrum(axis.points, self.device) if axis.folds else None for axis in axes]
+        alone = [k == 0 or 2 * k == axes[0].period for k in axes[0].box]  # the others stand for their negatives too
+        self.counts = torch.tensor([1.0 if k else 2.0 for k in alone], dtype=self.x.dtype, device=self.device)
+
+    # Between samples and spectra
+
+    def kind(self, fine: bool) -> tuple[object, ...]:
+        """What the whole spectrum depends on, besides the samples."""
+        return fine, *((axis.period, axis.mode) if fine else (axis.points, axis.step) for axis in self.axes)
+
+    def whole_spectrum(self, x: Tensor, fine: bool) -> Tensor:
+        """All frequencies of samples `(C, X, Y, Z)` on the fine or the coarse grid."""
+        for dim, axis, places in self._extensions(fine):
+            if places is not None:
+                x = x.index_select(dim, places) if fine else _put(x, dim, places, axis.points)
+        nx, ny, nz = self._sizes(fine)
+        spectrum: Tensor = torch.fft.rfftn(x, s=[ny, nz, nx], dim=(2, 3, 1))
+        return spectrum.movedim(1, 0)
+
+    def cropped(self, spectrum: Tensor, fine: bool) -> Tensor:
+        """The part of a whole spectrum that is mixed."""
+        for dim, places, _ in self._places(fine):
+            spectrum = spectrum.index_select(dim, places)
+        return spectrum
+
+    def samples(self, spectrum: Tensor, fine: bool) -> Tensor:
+        """The samples `(C, X, Y, Z)` of a spectrum that is zero outside of what is mixed."""
+        for dim, places, size in self._places(fine):
+            spectrum = _put(spectrum, dim, places, size)
+        nx, ny, nz = self._sizes(fine)
+        x: Tensor = torch.fft.irfftn(spectrum, s=[ny, nz, nx], dim=(2, 3, 0), norm="forward").movedim(0, 1)
+        for dim, axis, places in self._extensions(fine):
+            if places is None:
+                x = x.narrow(dim, 0, axis.fine if fine else axis.coarse)
+            else:
+                x = _put(x, dim, places, axis.fine) if fine else x.index_select(dim, places)
+        return x
+
+    def _extensions(self, fine: bool) -> Iterator[tuple[int, AxisFrequencies, Tensor | None]]:
+        """For each axis of samples: which of them those over the period are, or which of those over the period they."""
+        for dim, axis in zip(_SPACE, self.axes, strict=True):
+            yield dim, axis, axis.extension(self.device) if fine else axis.samples(self.device)
+
+    def _sizes(self, fine: bool) -> list[int]:
+        return [axis.period if fine else axis.points for axis in self.axes]
+
+    def _places(self, fine: bool) -> Iterator[tuple[int, Tensor, int]]:
+        """For each axis of a spectrum that is a part of the whole one: where it stands there, and the size of that."""
+        for dim, axis, size in zip(_DIMS, self.axes, self._sizes(fine), strict=True):
+            places = None if axis.folds and not fine else axis.in_spectrum(size, self.device)
+            if places is not None:
+                yield dim, places, size // 2 + 1 if axis.half else size
+
+    # Between spectra
+
+    def kernels(self, mix: Tensor) -> Tensor:
+        """The matrix `(X, O, pairs * C)` of each frequency along X, for the mix of one tap."""
+        kernels: Tensor = torch.tensordot(self.x.t(), mix.to(self.x.dtype), dims=1)
+        return kernels
+
+    def kernels_adjoint(self, grad: Tensor) -> Tensor:
+        """The mix `(X functions, O, pairs * C)` that a gradient by `kernels` comes to, over all frequencies."""
+        mix: Tensor = torch.tensordot((self.x * self.counts).conj(), grad, dims=1)
+        return mix.real
+
+    def to_coarse(self, fine: Tensor, kernels: Tensor) -> Tensor:
+        """The responses of the channels of the fine grid, mixed."""
+        coarse = fine.new_empty(len(kernels), kernels.shape[1], *self._area)
+        for slab in self._slabs(fine, kernels):
+            torch.bmm(kernels[slab], self._responses(fine[slab]).flatten(2), out=coarse[slab].flatten(2))
+        return coarse
+
+    def to_fine(self, coarse: Tensor, kernels: Tensor) -> Tensor:
+        """The adjoint of `to_coarse`."""
+        channels = kernels.shape[2] // len(self.pairs)
+        fine = coarse.new_empty(len(kernels), channels, *(len(axis.box) for axis in self.axes[1:]))
+        for slab in self._slabs(coarse, kernels):
+            flow = torch.bmm(kernels[slab].mH, coarse[slab].flatten(2))
+            self._responses_adjoint(flow.view(len(flow), len(self.pairs), channels, *self._area), fine[slab])
+        return fine
+
+    def correlation(self, fine: Tensor, coarse: Tensor, like: Tensor) -> Tensor:
+        """The gradient of `<coarse, to_coarse(fine, kernels)>` by the kernels, which are as large as `like`."""
+        grad = torch.empty_like(like)
+        for slab in self._slabs(fine, like):
+            torch.bmm(coarse[slab].flatten(2), self._responses(fine[slab]).flatten(2).mH, out=grad[slab])
+        return grad
+
+    @property
+    def _area(self) -> tuple[int, int]:
+        return self.axes[1].mixed, self.axes[2].mixed
+
+    def _slabs(self, spectrum: Tensor, kernels: Tensor) -> Iterator[slice]:
+        per_slice = kernels.shape[2] * prod(self._area) * spectrum.element_size()
+        thickness = max(1, _SLAB_BYTES // per_slice)
+        for first in range(0, len(spectrum), thickness):
+            yield slice(first, first + thickness)
+
+    def _responses(self, fine: Tensor) -> Tensor:
+        """`(X, C, Y, Z)` to `(X, pairs * C, Y', Z')`."""
+        along_z = {z: _folded(fine * self.z[z], 3, self.folds[2], self.axes[2].points) for z in self._zs}
+        shape = (len(fine), len(self.pairs), *fine.shape[1:3], self.axes[2].mixed)
+        responses = fine.new_empty(shape)
+        for pair, (y, z) in enumerate(self.pairs):
+            torch.mul(along_z[z], self.y[y][:, None], out=responses[:, pair])
+        return _folded(responses, 3, self.folds[1], self.axes[1].points).flatten(1, 2)
+
+    def _responses_adjoint(self, responses: Tensor, fine: Tensor) -> None:
+        """`(X, pairs, C, Y', Z')` to `fine`, of shape `(X, C, Y, Z)`."""
+        responses = _unfolded(responses, 3, self.folds[1])
+        fine.zero_()
+        for z in self._zs:
+            along_z = torch.zeros_like(responses[:, 0])
+            for pair, (y, other) in enumerate(self.pairs):
+                if other == z:
+                    along_z.addcmul_(responses[:, pair], self.y[y].conj()[:, None])
+            fine.addcmul_(_unfolded(along_z, 3, self.folds[2]), self.z[z].conj())
+
+    @property
+    def _zs(self) -> list[int]:
+        return sorted({z for _, z in self.pairs})
+
+
+def _put(x: Tensor, dim: int, places: Tensor, size: int) -> Tensor:
+    """The adjoint of `index_select`: what stands at each place, added up."""
+    shape = list(x.shape)
+    shape[dim] = size
+    return x.new_zeros(shape).index_add_(dim, places, x)
+
+
+def _folded(x: Tensor, dim: int, places: Tensor | None, size: int) -> Tensor:
+    return x if places is None else _put(x, dim, places, size)
+
+
+def _unfolded(x: Tensor, dim: int, places: Tensor | None) -> Tensor:
+    return x if places is None else x.index_select(dim, places)
+
+
+class Spectra:
+    """The whole spectra of the scales of one sample, kept from one group of terms to the next.
+
+    Args:
+        scales: samples `(C, X, Y, Z)` of each scale.
+    """
+
+    def __init__(self, scales: Sequence[Tensor]) -> None:
+        self.scales = scales
+        self.kept: dict[tuple[object, ...], Tensor] = {}
+        self.used: dict[tuple[object, ...], Tensor] = {}
+
+    def of(self, scale: int, operator: SpectralOperator, fine: bool) -> Tensor:
+        """What an operator mixes of the spectrum of a scale."""
+        key = scale, operator.kind(fine)
+        spectrum = self.used.get(key, self.kept.get(key))
+        if spectrum is None:
+            spectrum = operator.whole_spectrum(self.scales[scale], fine)
+        self.used[key] = spectrum
+        return operator.cropped(spectrum, fine)
+
+    def next_group(self) -> None:
+        """Forget the spectra that the last group did not use."""
+        self.kept, self.used = self.used, {}
