@@ -91,7 +91,7 @@ class SpectralOperator:
 
     def whole_spectrum(self, x: Tensor, fine: bool) -> Tensor:
         """All frequencies of samples `(C, X, Y, Z)` on the fine or the coarse grid."""
-        for dim, axis, places in self._extensions(fine):
+        for dim, axis, places in self._extended(fine):
             if places is not None:
                 x = x.index_select(dim, places) if fine else _put(x, dim, places, axis.points)
         nx, ny, nz = self._sizes(fine)
@@ -100,37 +100,37 @@ class SpectralOperator:
 
     def cropped(self, spectrum: Tensor, fine: bool) -> Tensor:
         """The part of a whole spectrum that is mixed."""
-        for dim, places, _ in self._places(fine):
-            spectrum = spectrum.index_select(dim, places)
+        for dim, box, _ in self._boxes(fine):
+            spectrum = spectrum.index_select(dim, box)
         return spectrum
 
     def samples(self, spectrum: Tensor, fine: bool) -> Tensor:
         """The samples `(C, X, Y, Z)` of a spectrum that is zero outside of what is mixed."""
-        for dim, places, size in self._places(fine):
-            spectrum = _put(spectrum, dim, places, size)
+        for dim, box, size in self._boxes(fine):
+            spectrum = _put(spectrum, dim, box, size)
         nx, ny, nz = self._sizes(fine)
         x: Tensor = torch.fft.irfftn(spectrum, s=[ny, nz, nx], dim=(2, 3, 0), norm="forward").movedim(0, 1)
-        for dim, axis, places in self._extensions(fine):
+        for dim, axis, places in self._extended(fine):
             if places is None:
                 x = x.narrow(dim, 0, axis.fine if fine else axis.coarse)
             else:
                 x = _put(x, dim, places, axis.fine) if fine else x.index_select(dim, places)
         return x
 
-    def _extensions(self, fine: bool) -> Iterator[tuple[int, AxisFrequencies, Tensor | None]]:
-        """For each axis of samples: which of them those over the period are, or which of those over the period they."""
+    def _extended(self, fine: bool) -> Iterator[tuple[int, AxisFrequencies, Tensor | None]]:
+        """For each axis of samples: which ones fill the period; of the coarse grid, where they stand in it."""
         for dim, axis in zip(_SPACE, self.axes, strict=True):
             yield dim, axis, axis.extension(self.device) if fine else axis.samples(self.device)
 
     def _sizes(self, fine: bool) -> list[int]:
         return [axis.period if fine else axis.points for axis in self.axes]
 
-    def _places(self, fine: bool) -> Iterator[tuple[int, Tensor, int]]:
+    def _boxes(self, fine: bool) -> Iterator[tuple[int, Tensor, int]]:
         """For each axis of a spectrum that is a part of the whole one: where it stands there, and the size of that."""
         for dim, axis, size in zip(_DIMS, self.axes, self._sizes(fine), strict=True):
-            places = None if axis.folds and not fine else axis.in_spectrum(size, self.device)
-            if places is not None:
-                yield dim, places, size // 2 + 1 if axis.half else size
+            box = None if axis.folds and not fine else axis.in_spectrum(size, self.device)
+            if box is not None:
+                yield dim, box, size // 2 + 1 if axis.half else size
 
     # Between spectra
 
