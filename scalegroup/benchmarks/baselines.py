@@ -56,7 +56,7 @@ class PlainConvs(torch.nn.Module):
         channels: of the input and of the output.
 
     Shape:
-        For each scale `(batch, channels, *space)` to the same.
+        For each scale (or batch of scales) `(batch, channels, *space)` to the same.
 
     Example:
         >>> import torch
