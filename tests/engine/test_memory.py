@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 WORKSPACE = 64 * 2**20  # bytes; what issue 3 allows
-ALLOWANCE = 2**20  # what torch and Python take anyway; measured 0.07 MiB for y = 2 x in place of the layer
+ALLOWANCE = 4 * 2**20  # for the heap; measured 0.1 MiB for y = 2 x in place of the layer, and 0 to 2 MiB of noise
 CHANNELS, SCALES = 16, 4
 
 # One step with the output's gradient given, as a network gives it. The small step before it loads what torch loads
