@@ -121,7 +121,7 @@ def _spectral(
                 for term in others:
                     spectrum = sources.of(term.source, operator, not turned)
                     total += apply(spectrum, operator.kernels(mixes[turned][term.tap]))
-                targets[first.target] += operator.samples(total, fine=turned)
+                operator.add_samples(total, turned, targets[first.target])
                 sources.next_group()
     return ys
 
@@ -152,7 +152,7 @@ def _spectral_backward(
                         sources.of(term.source, operator, not turned),
                         operator.kernels(mixes[turned][term.tap]),
                     )
-                    leaving[term.source] += operator.samples(apply(slope, kernels), fine=not turned)
+                    operator.add_samples(apply(slope, kernels), not turned, leaving[term.source])
                     fine, coarse = (slope, spectrum) if turned else (spectrum, slope)
                     slopes[turned][term.tap] += operator.kernels_adjoint(operator.correlation(fine, coarse, kernels))
                 sources.next_group()
@@ -286,4 +286,4 @@ def cost(
         numbers += 2 * (2 * responses + fine_channels * along_x * along_y * along_z + coarse_channels * mixed)
     total += sum(channels * round(2.5 * points * log2(points)) for channels, points in transforms.values())
     numbers += 4 * sum(channels * points for channels, points in transforms.values())
-    return Cost(total, itemsize * numbers)
+    return Cost(total, itemsize * numbers, len(contraction.terms))
