@@ -48,7 +48,7 @@ class Measurement:
 
 
 def measure(
-    cases: Iterable[Case], device: str = "cpu", threads: int = 2, limit: float = 20.0, budget: float = 0.5
+    cases: Iterable[Case], device: str = "cpu", threads: int = 2, limit: float = 20.0, budget: float = 0.4
 ) -> Iterator[Measurement]:
     """Measure cases; yields the measurements group by group.
 
@@ -83,7 +83,8 @@ def _measure_group(
     first = {}
     for case in cases:
         if case.easier in stopped:
-            first[case] = Measurement(case, note="skipped: the forward pass was stopped")
+            first[case] = Measurement(case, note=f"skipped: {case.easier.name} was stopped")
+            stopped.add(case)
         elif (case.multiply_adds or 0) > RATE * limit:
             first[case] = Measurement(case, note=f"skipped: {case.multiply_adds:.1e} multiply-adds")
         else:
@@ -144,25 +145,26 @@ def timed(function: Callable[[], object], synchronise: Callable[[], object] = la
     return time.perf_counter() - start
 
 
-def estimate(cases: Iterable[Case], limit: float, budget: float = 0.5) -> float:
+def estimate(cases: Iterable[Case], limit: float, budget: float = 0.4) -> float:
     """About how many seconds `measure` takes, at most: from multiply-adds, not from runs."""
-    total = 0.0
-    for case in cases:
-        dense = case.method in DENSE
-        counted = case.multiply_adds
-        if counted is None:
-            total += limit * case.patience if dense else LEAST
-            continue
-        if counted > RATE * limit:
-            continue
-        # torch has fast dense kernels for some widths only: above 13 voxels a run may well be stopped.
-        seconds = limit if dense and getattr(case, "width", 0) > 13 else counted / (RATE if dense else RATE / 5)
-        rest = 0.0 if seconds > SLOWEST else seconds if seconds > SLOW else seconds + max(LEAST * seconds, budget)
-        total += STARTING + seconds + rest
-    return total
+    return sum(_expected(case, limit, budget) for case in cases)
+
+
+def _expected(case: Case, limit: float, budget: float) -> float:
+    dense, counted = case.method in DENSE, case.multiply_adds
+    if counted is None:
+        return limit * case.patience if dense else LEAST
+    if counted > RATE * limit:
+        return 0.0
+    if dense and getattr(case, "width", 0) > FAST_WIDTH:
+        return limit if case.easier is None else STARTING
+    seconds = counted / (RATE if dense else RATE / 5)
+    rest = 0.0 if seconds > SLOWEST else seconds if seconds > SLOW else seconds + max(LEAST * seconds, budget)
+    return STARTING + seconds + rest
 
 
 DENSE = ("published", "dense")
+FAST_WIDTH = 13  # torch has fast dense kernels for all sizes up to here; wider ones are likely to be stopped
 STARTING = 0.2  # seconds; a process, its layers and its inputs
 
 

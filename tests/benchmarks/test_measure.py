@@ -59,7 +59,7 @@ def test_what_is_hopeless_is_not_tried() -> None:
     assert only(Layer("published", 27, 25, 32, 48)).note == "skipped: 7.1e+12 multiply-adds"
     forward, both = measure([SMALL, Layer("separable", 10, 5, 2, 8, train=True)], threads=1, limit=1e-4)
     assert forward.note.startswith("stopped")
-    assert both.note == "skipped: the forward pass was stopped"
+    assert both.note == f"skipped: {SMALL.name} was stopped"
 
 
 def test_a_case_that_cannot_run_says_why() -> None:
@@ -69,7 +69,7 @@ def test_a_case_that_cannot_run_says_why() -> None:
 
 
 def test_the_whole_takes_minutes() -> None:
-    assert 60 < estimate(all_cases(), 20.0) < 15 * 60
+    assert 60 < estimate(all_cases(), 20.0) < 12 * 60
     assert estimate(all_cases(), 1.0) < estimate(all_cases(), 20.0)
 
 
