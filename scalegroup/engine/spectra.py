@@ -16,8 +16,8 @@ from torch import Tensor
 
 from scalegroup.engine.frequencies import AxisFrequencies
 
-# The responses of one slab, and the spectra of one block of channels, unless one frequency or channel has more. Measured
-# flat to 2^21 on a 2-core CPU; larger tensors leave the cache, and are mapped anew each time.
+# The responses of one slab, and the spectra of one block of channels, unless one frequency or channel has more.
+# Measured flat to 2^21 on a 2-core CPU; larger tensors leave the cache, and are mapped anew each time.
 _SLAB_BYTES = 1 << 20
 _SPACE = (1, 2, 3)  # X, Y, Z of samples (C, X, Y, Z)
 _DIMS = (0, 2, 3)  # X, Y, Z of a spectrum
@@ -202,13 +202,16 @@ class SpectralOperator:
     def _responses_adjoint(self, responses: Tensor, fine: Tensor) -> None:
         """`(X, pairs, C, Y', Z')` to `fine`, of shape `(X, C, Y, Z)`."""
         responses = _unfolded(responses, 3, self.folds[1])
-        fine.zero_()
-        for z in self._zs:
-            along_z = torch.zeros_like(responses[:, 0])
-            for pair, (y, other) in enumerate(self.pairs):
-                if other == z:
-                    along_z.addcmul_(responses[:, pair], self.y[y].conj()[:, None])
-            fine.addcmul_(_unfolded(along_z, 3, self.folds[2]), self.z[z].conj())
+        for i, z in enumerate(self._zs):
+            (pair, y), *others = [(pair, y) for pair, (y, other) in enumerate(self.pairs) if other == z]
+            along_z = responses[:, pair] * self.y[y].conj()[:, None]
+            for pair, y in others:
+                along_z.addcmul_(responses[:, pair], self.y[y].conj()[:, None])
+            along_z = _unfolded(along_z, 3, self.folds[2])
+            if i == 0:
+                torch.mul(along_z, self.z[z].conj(), out=fine)
+            else:
+                fine.addcmul_(along_z, self.z[z].conj())
 
     @property
     def _zs(self) -> list[int]:
