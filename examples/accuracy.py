@@ -14,7 +14,7 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,15 @@ def torus_rows(size: int, seeds: int) -> Iterator[Row]:
             nn.GroupConv(image, hidden), act(), nn.GroupConv(hidden, hidden), act(), nn.GroupConv(hidden, hidden)
         )
 
+    def spectral(*fields: sg.FieldType) -> nn.Sequential:
+        return nn.Sequential(*(nn.GroupConv(a, b, method="spectral") for a, b in pairwise(fields)))
+
     cases: list[tuple[str, str, Callable[[], nn.EquivariantModule]]] = [
         ("lifting, order 2, sigma 1.0", "≤ 3e-4", lambda: nn.GroupConv(image, hidden, order=2)),
         ("lifting, order 4, sigma 1.0", "≤ 2e-3", lambda: nn.GroupConv(image, hidden, order=4)),
         ("lifting, order 2, sigma 1.5", "≤ 3e-5", lambda: nn.GroupConv(image, hidden, order=2, sigma=1.5)),
+        ("lifting, order 2, sigma 1.0, spectral", "≤ 1e-12", lambda: spectral(image, hidden)),
+        ("three linear layers, spectral", "≤ 1e-12", lambda: spectral(image, hidden, hidden, hidden)),
         ("published: order 4, sigma .729, 5 taps", "≥ 3e-2", lambda: Published(image, hidden, order=4, sigma=0.729)),
         ("three layers, SiLU", "≤ 2e-2", lambda: stack(1)),
         ("three layers, SiLU oversampled by 2", "≤ 5e-3", lambda: stack(2)),
