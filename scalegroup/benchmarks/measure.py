@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +21,8 @@ from scalegroup.errors import ScaleGroupError
 
 Key = TypeVar("Key", bound=Hashable)
 
-RATE = 150e9  # multiply-adds in a second; a case that would take longer than the limit at this rate is not tried
+# Multiply-adds in a second; a case that would take longer than the limit at this rate is not tried.
+RATE = {"cpu": 150e9, "cuda": 5e12}
 SLOW, SLOWEST = 2.0, 5.0  # seconds; slow cases are run once more, the slowest ones are not
 LEAST, MOST = 3, 15  # runs of the others
 
@@ -54,13 +56,13 @@ def measure(
 
     Each case first runs in a fresh process, which tells its peak memory and whether it ends in time. Cases of a group
     that take no longer than five seconds are then run in turns in this process, so that their ratios come from the same
-    minutes; of the others, the first run counts.
+    minutes; of the others, the first run counts. With CUDA, which knows its memory, all runs are in this process.
 
     Args:
         cases: what to measure.
         device: "cpu" or "cuda".
         threads: of torch.
-        limit: seconds for one run. Cases that need more at 150 billion multiply-adds in a second are not tried.
+        limit: seconds for one run. Cases that need more at `RATE` multiply-adds in a second are not tried.
         budget: seconds of runs in turns for each case; there are at least three (one for those above two seconds).
 
     Raises:
@@ -85,7 +87,7 @@ def _measure_group(
         if case.easier in stopped:
             first[case] = Measurement(case, note=f"skipped: {case.easier.name} was stopped")
             stopped.add(case)
-        elif (case.multiply_adds or 0) > RATE * limit:
+        elif (case.multiply_adds or 0) > RATE[device.type] * limit:
             first[case] = Measurement(case, note=f"skipped: {case.multiply_adds:.1e} multiply-adds")
         else:
             first[case] = first_run(case, device, threads, limit * case.patience)
@@ -154,11 +156,12 @@ def _expected(case: Case, limit: float, budget: float) -> float:
     dense, counted = case.method in DENSE, case.multiply_adds
     if counted is None:
         return limit * case.patience if dense else LEAST
-    if counted > RATE * limit:
+    rate = RATE["cpu"]
+    if counted > rate * limit:
         return 0.0
     if dense and getattr(case, "width", 0) > FAST_WIDTH:
         return limit if case.easier is None else STARTING
-    seconds = counted / (RATE if dense else RATE / 5)
+    seconds = counted / (rate if dense else rate / 5)
     rest = 0.0 if seconds > SLOWEST else seconds if seconds > SLOW else seconds + max(LEAST * seconds, budget)
     return STARTING + seconds + rest
 
@@ -173,16 +176,17 @@ STARTING = 0.2  # seconds; a process, its layers and its inputs
 
 def first_run(case: Case, device: torch.device, threads: int, patience: float) -> Measurement:
     """Time and peak memory of one run in a fresh process, which is stopped when its patience is over."""
+    if device.type == "cuda":
+        return _run(case, device)
     here, there = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_run_apart, args=(there, case, str(device), threads), daemon=True)
+    process = _CONTEXT.Process(target=_run_apart, args=(there, case, threads), daemon=True)
     process.start()
     there.close()
     try:
-        here.recv()  # all is prepared
-        if not here.poll(patience):
+        found: Measurement | None = here.recv()  # None: all is prepared, and the run begins
+        if found is None and not here.poll(patience):
             return Measurement(case, longer_than=patience, note=f"stopped after {patience:g} s")
-        seconds, memory, error = here.recv()
-        return Measurement(case, seconds, 0 if seconds is None else 1, memory, note=error)
+        return found or here.recv()
     except EOFError:
         process.join()
         return Measurement(case, note=f"failed: its process ended with status {process.exitcode}")
@@ -197,19 +201,22 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__, "torch._dynamo"])
 
 
-def _run_apart(pipe: Connection, case: Case, device: str, threads: int) -> None:
+def _run_apart(pipe: Connection, case: Case, threads: int) -> None:
     torch.set_num_threads(threads)
-    where = torch.device(device)
+    pipe.send(_run(case, torch.device("cpu"), ready=partial(pipe.send, None)))
+
+
+def _run(case: Case, device: torch.device, ready: Callable[[], object] = lambda: None) -> Measurement:
+    """One run after that of a small case, with an account of memory."""
     try:
-        case.small().prepare(where)()
-        function = case.prepare(where)
-        pipe.send("ready")
-        before = _start_account(where)
-        seconds = timed(function, _synchronise(where))
-        pipe.send((seconds, None if before is None else _peak(where) - before, ""))
+        case.small().prepare(device)()
+        function = case.prepare(device)
+        ready()
+        before = _start_account(device)
+        seconds = timed(function, _synchronise(device))
     except (ScaleGroupError, RuntimeError) as error:  # such as: not on this device; no memory
-        pipe.send("ready")
-        pipe.send((None, None, f"failed: {str(error).splitlines()[0]}"))
+        return Measurement(case, note=f"failed: {str(error).splitlines()[0]}")
+    return Measurement(case, seconds, 1, None if before is None else _peak(device) - before)
 
 
 _ACCOUNT = Path("/proc/self")  # Linux's account of this process

@@ -113,17 +113,17 @@ def bench(
         limit: seconds for one run; longer ones are stopped, or not started.
         only: words that the names of cases have to have, such as --only "k=9 C=16 forward" or --only "U-Net".
     """
-    words = only.split()
-    command = " ".join(["scalegroup bench", *(["--quick"] if quick else []), f"--threads {threads}"])
+    options = {"--only": f"'{only}'" * bool(only), "--device": device, "--threads": threads, "--limit": f"{limit:g}"}
+    given = [f"{name} {value}" for name, value in options.items() if value]
     run_benchmarks(
-        chosen(all_cases(quick), words),
+        chosen(all_cases(quick), only.split()),
         open_console(),
         progress_bar(),
         device=device,
         threads=threads,
         limit=limit,
         results=results,
-        command=command,
+        command=" ".join(["scalegroup bench", *["--quick"] * quick, *given]),
     )
 
 
