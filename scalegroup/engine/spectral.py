@@ -253,15 +253,15 @@ def cost(
     contraction: Contraction,
     itemsize: int = 4,
 ) -> Cost:
-    """What one sample of the batch costs, forward: transforms, responses, matrices, and the mix.
+    """What one sample of the batch costs, forward: transforms, responses, matrices of the frequencies, and the mix.
 
-    A transform of n points counts `2.5 n log2 n` multiply-adds, and moves its points four times.
+    A transform of n points counts `2.5 n log2 n` multiply-adds, a product of complex numbers four.
 
     Args:
         weight_shape: `(O, C, T, F)`.
         operators: one sequence of axes per operator.
         contraction: what is computed.
-        itemsize: bytes of a number, 4 (default) or 8.
+        itemsize: bytes of a number. Default 4; what has less is computed with four.
     """
     out_channels, in_channels = weight_shape[:2]
     functions = Functions.of(contraction.products)
@@ -273,17 +273,21 @@ def cost(
         own = operators[term.operator]
         tops = [transfer_of(axis, eps).shape[1] - 1 for axis in own]
         axes = three_axes([n for axis in own for n in described(axis)], tops)
-        grids = prod(axis.period for axis in axes), prod(axis.points for axis in axes)
-        whence, whither = reversed(grids) if own[0].transposed else grids
-        transforms["from", term.source, whence] = in_channels, whence
-        transforms["to", term.target, term.operator] = out_channels, whither
-        fine_channels, coarse_channels = (in_channels, out_channels)[:: -1 if own[0].transposed else 1]
         along_x, along_y, along_z = (len(axis.box) for axis in axes)
+        fine, coarse = (prod(axis.period for axis in axes), prod(axis.points for axis in axes))
+        transposed = own[0].transposed
+        transforms["from", term.source, coarse if transposed else fine, *tops] = (
+            in_channels,
+            coarse if transposed else fine,
+        )
+        transforms["to", term.target, term.operator] = out_channels, fine if transposed else coarse
+        fine_channels, coarse_channels = (out_channels, in_channels) if transposed else (in_channels, out_channels)
         mixed = along_x * axes[1].mixed * axes[2].mixed
         responses = fine_channels * along_x * along_y * (zs * along_z + pairs * axes[2].mixed)
-        products = responses + pairs * in_channels * out_channels * mixed
-        total += 4 * products + 2 * functions.count * pairs * in_channels * out_channels * along_x
-        numbers += 2 * (2 * responses + fine_channels * along_x * along_y * along_z + coarse_channels * mixed)
-    total += sum(channels * round(2.5 * points * log2(points)) for channels, points in transforms.values())
-    numbers += 4 * sum(channels * points for channels, points in transforms.values())
-    return Cost(total, itemsize * numbers, len(contraction.terms))
+        matrices = pairs * in_channels * out_channels * along_x
+        total += 4 * (responses + pairs * in_channels * out_channels * mixed) + 2 * functions.count * matrices
+        numbers += 2 * (matrices + 2 * fine_channels * along_x * along_y * along_z + 2 * coarse_channels * mixed)
+    for channels, points in transforms.values():
+        total += channels * round(2.5 * points * log2(points))
+        numbers += channels * points
+    return Cost(total, max(itemsize, 4) * numbers, len(contraction.terms))

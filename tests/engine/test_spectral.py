@@ -1,4 +1,4 @@
-"""The spectral method: its oracle with continuous functions, exact equivariance, the box of frequencies, and limits."""
+"""The spectral method: its oracle with continuous functions, the box of frequencies, torch, and limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 import pickle
 from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -21,10 +22,8 @@ from scalegroup import nn
 from scalegroup.engine import AxisOperator, Contraction, Response, Term, contract, spectral
 from scalegroup.engine.frequencies import is_ideal, period_of
 from scalegroup.errors import ScaleGroupError
-from scalegroup.fields import FieldType
 from scalegroup.kernels import first_position, fold_index, output_size, sample_taps
 from scalegroup.symbolic import Basis, HermiteBasis, SymbolicBasis
-from scalegroup.testing import LayerContract, equivariance_error
 
 SUPPORT = 4.0
 MODES = ("zeros", "replicate", "reflect", "circular")
@@ -238,74 +237,6 @@ def test_the_period_has_room_for_the_kernel(n: int, stride: int, mode: str) -> N
         assert period >= n + (max(left, right) if mode == "zeros" else left + right)
 
 
-# Equivariance
-
-
-class TestSpectralOnTheTorus(LayerContract):
-    """A linear layer on the torus, exact for any step of the window."""
-
-    dims = (1, 2)
-    protocol = "torus"
-    size = 16
-    tolerance = 1e-12
-    rounding = 0.0
-
-    def make_layer(self, field: FieldType) -> nn.GroupConv:
-        return nn.GroupConv(field, field, padding_mode="circular", method="spectral")
-
-
-class TestSpectralZeros(LayerContract):
-    """The same where the volume ends: as good as the taps."""
-
-    dims = (1, 2)
-
-    def make_layer(self, field: FieldType) -> nn.GroupConv:
-        return nn.GroupConv(field, field, order=(1,) * field.group.dim, method="spectral")  # type: ignore[attr-defined]
-
-
-LAYERS = {
-    "lifting": lambda g, method: nn.GroupConv(2 * g.scalar, 2 * g.regular, method=method),
-    "group": lambda g, method: nn.GroupConv(2 * g.regular, 2 * g.regular, order=4, method=method),
-    "strided": lambda g, method: nn.GroupConv(2 * g.scalar, 2 * g.regular, stride=2, method=method),
-    "scales": lambda g, method: nn.GroupConv(
-        2 * g.regular, 1 * g.regular, scale_extent=2, scale_padding="valid", method=method
-    ),
-    "symbolic": lambda g, method: nn.GroupConv(
-        1 * g.scalar, 1 * g.regular, basis=SymbolicBasis(["exp(-x**2)", "x*exp(-x**2/2)"], g.dim), method=method
-    ),
-}
-FACTORS = ((1 / 0.9, 18), (2**0.5, 12), (1.37, 100), (1.8, 10), (25 / 16, 16))  # a base, and a size that it suits
-
-
-@pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize(("base", "size"), FACTORS)
-def test_linear_layers_are_equivariant_to_rounding(name: str, base: float, size: int) -> None:
-    group = sg.ScaleTranslationGroup(dim=1 if size == 100 else 2, base=base, num_scales=4)
-    steps = 2 if base == 2**0.5 else 1
-    if name == "strided" and round(base**steps * size) % 2:
-        size *= 2
-    errors = {}
-    for method in ("spectral", "dense"):
-        torch.manual_seed(0)
-        layer = LAYERS[name](group, method)
-        measured = equivariance_error(layer, scale=base**steps, protocol="torus", size=size, wmax=1.4)
-        errors[method] = [e for e, cut in zip(measured.channels, measured.truncated, strict=True) if not cut]
-    assert max(errors["spectral"]) < 1e-12
-    assert max(errors["dense"]) > 1e-6
-
-
-def test_linear_layers_in_three_dimensions_are_equivariant_to_rounding() -> None:
-    group = sg.ScaleTranslationGroup(dim=3, base=1 / 0.9, num_scales=3)
-    field = 2 * group.regular
-    errors = {}
-    for method in ("spectral", "dense"):
-        torch.manual_seed(0)
-        layers = [nn.GroupConv(2 * group.scalar, field, method=method), nn.GroupConv(field, field, method=method)]
-        errors[method] = equivariance_error(nn.Sequential(*layers), protocol="torus", size=9).error
-    assert errors["spectral"] < 1e-12
-    assert errors["dense"] > 1e-6
-
-
 # The box of frequencies, and its price
 
 
@@ -369,6 +300,40 @@ def test_integers_are_refused() -> None:
     text = r"a floating-point dtype on cpu or cuda for method 'spectral', received torch.int64 on cpu; methods 'dense'"
     with pytest.raises(ScaleGroupError, match=text):
         spectral.contract([stack.long() for stack in case.x], case.weight.long(), *case[2:])
+
+
+def test_devices_without_the_transform_are_refused() -> None:
+    case = one_case()
+    weight: Any = SimpleNamespace(dtype=torch.float32, device=torch.device("mps"))  # no such device is at hand
+    text = r"on cpu or cuda for method 'spectral', received torch.float32 on mps; methods 'dense' and 'separable' work"
+    with pytest.raises(ScaleGroupError, match=text):
+        spectral.contract(case.x, weight, *case[2:])
+
+
+def test_the_backward_pass_keeps_the_input_only() -> None:
+    case = one_case(size=12, dim=3)
+    x = case.x[0].clone().requires_grad_()
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, keep):
+        contract([x], case.weight.requires_grad_(), *case[2:], "spectral")
+    assert [tensor.data_ptr() for tensor in kept if tensor.numel() >= x.numel() // 8] == [x.data_ptr()]
+    assert len(kept) > 1  # the weights, and tables of the axes
+
+
+def test_free_kernels_have_no_other_function_than_their_taps() -> None:
+    field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=3, sampling="haar").regular
+    layer = nn.GroupConv(field, field, basis="free", scale_extent=2, padding_mode="circular").double()
+    x = tuple(torch.randn(1, 2, n, n, dtype=torch.float64) for n in (17, 13, 9))
+    ys = []
+    for layer.method in ("dense", "spectral"):
+        with torch.no_grad():
+            ys.append(layer(x))
+    assert max(float((a - b).abs().max()) for a, b in zip(*ys, strict=True)) < 1e-12
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))])
