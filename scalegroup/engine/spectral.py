@@ -107,7 +107,8 @@ def _spectral(
     outputs: list[int],
 ) -> list[Tensor]:
     plan = _Plan.of(tables, geometry, products, terms, xs[0].ndim - 3)
-    ys = [y.zero_() for y in _empty_outputs(xs, weight, geometry, terms, outputs)]
+    empty = _empty_outputs(xs, weight, geometry, terms, outputs)
+    ys = [torch.zeros_like(y, dtype=plan.dtype) for y in empty]
     with without_autocast(weight.device):
         mixes = plan.mixes(weight)
         for sample in range(len(xs[0])):
@@ -115,15 +116,14 @@ def _spectral(
             for first, *others in plan.groups:
                 operator, turned = plan.operators[first.operator], plan.transposed[first.operator]
                 apply = operator.to_fine if turned else operator.to_coarse
-                total = apply(
-                    sources.of(first.source, operator, not turned), operator.kernels(mixes[turned][first.tap])
-                )
+                spectrum = sources.of(first.source, operator, not turned)
+                total = apply(spectrum, operator.kernels(mixes[turned][first.tap]))
                 for term in others:
                     spectrum = sources.of(term.source, operator, not turned)
                     total += apply(spectrum, operator.kernels(mixes[turned][term.tap]))
                 operator.add_samples(total, turned, targets[first.target])
                 sources.next_group()
-    return ys
+    return [y.to(xs[0].dtype) for y in ys]
 
 
 @torch.library.custom_op("scalegroup::spectral_backward", mutates_args=())
@@ -135,32 +135,36 @@ def _spectral_backward(
     geometry: list[int],
     products: list[int],
     terms: list[int],
+    needs_xs: bool,
+    needs_weight: bool,
 ) -> tuple[list[Tensor], Tensor]:
     plan = _Plan.of(tables, geometry, products, terms, xs[0].ndim - 3)
-    grad_xs = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in xs]
+    grad_xs = [x.new_zeros(x.shape if needs_xs else 0, dtype=plan.dtype) for x in xs]
     with without_autocast(weight.device):
         mixes = plan.mixes(weight)
         slopes = {turned: torch.zeros_like(mix) for turned, mix in mixes.items()}
         for sample in range(len(xs[0])):
-            sources, arriving, leaving = plan.spectra(xs, sample), plan.spectra(grads, sample), _scales(grad_xs, sample)
+            sources, arriving = plan.spectra(xs, sample), plan.spectra(grads, sample)
+            leaving = _scales(grad_xs, sample) if needs_xs else []
             for group in plan.groups:
                 operator, turned = plan.operators[group[0].operator], plan.transposed[group[0].operator]
                 apply = operator.to_coarse if turned else operator.to_fine
                 slope = arriving.of(group[0].target, operator, turned)
                 for term in group:
-                    spectrum, kernels = (
-                        sources.of(term.source, operator, not turned),
-                        operator.kernels(mixes[turned][term.tap]),
-                    )
-                    operator.add_samples(apply(slope, kernels), not turned, leaving[term.source])
-                    fine, coarse = (slope, spectrum) if turned else (spectrum, slope)
-                    slopes[turned][term.tap] += operator.kernels_adjoint(operator.correlation(fine, coarse, kernels))
+                    kernels = operator.kernels(mixes[turned][term.tap])
+                    if needs_xs:
+                        operator.add_samples(apply(slope, kernels), not turned, leaving[term.source])
+                    if needs_weight:
+                        spectrum = sources.of(term.source, operator, not turned)
+                        fine, coarse = (slope, spectrum) if turned else (spectrum, slope)
+                        grad = operator.correlation(fine, coarse, kernels)
+                        slopes[turned][term.tap] += operator.kernels_adjoint(grad)
                 sources.next_group()
                 arriving.next_group()
     grad_weight = torch.zeros_like(weight)
     for turned, slope in slopes.items():
         grad_weight += plan.functions.unmixing(slope).transpose(0, int(turned))
-    return grad_xs, grad_weight
+    return [grad.to(xs[0].dtype) for grad in grad_xs], grad_weight
 
 
 def _empty_outputs(
@@ -199,8 +203,10 @@ def _(
     geometry: list[int],
     products: list[int],
     terms: list[int],
+    needs_xs: bool,
+    needs_weight: bool,
 ) -> tuple[list[Tensor], Tensor]:
-    return [x.new_empty(x.shape) for x in xs], torch.empty_like(weight)
+    return [x.new_empty(x.shape if needs_xs else 0) for x in xs], torch.empty_like(weight)
 
 
 def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
@@ -211,9 +217,11 @@ def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
 
 def _backward(ctx, grads):  # type: ignore[no-untyped-def]
     xs, (weight, *tables) = ctx.saved_tensors[: ctx.stacks], ctx.saved_tensors[ctx.stacks :]
-    given = list(xs), weight, tables, ctx.geometry, ctx.products, ctx.terms
+    needs = any(ctx.needs_input_grad[0]), ctx.needs_input_grad[1]
+    given = list(xs), weight, tables, ctx.geometry, ctx.products, ctx.terms, *needs
     grad_xs, grad_weight = torch.ops.scalegroup.spectral_backward(list(grads), *given)
-    return grad_xs, grad_weight, [None] * len(tables), None, None, None, None
+    wanted = grad_xs if needs[0] else [None] * len(xs)
+    return wanted, grad_weight if needs[1] else None, [None] * len(tables), None, None, None, None
 
 
 _spectral.register_autograd(_backward, setup_context=_setup_context)

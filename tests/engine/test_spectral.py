@@ -325,6 +325,18 @@ def test_the_backward_pass_keeps_the_input_only() -> None:
     assert len(kept) > 1  # the weights, and tables of the axes
 
 
+@pytest.mark.parametrize("wanted", ["x", "weight"])
+def test_gradients_may_be_wanted_alone(wanted: str) -> None:
+    case = one_case()
+    both = dict(zip(("x", "weight"), case.run("spectral")[1:], strict=True))
+    inputs = {"x": case.x[0].clone(), "weight": case.weight.clone()}
+    leaf = inputs[wanted].requires_grad_()
+    (y,) = contract([inputs["x"]], inputs["weight"], *case[2:], "spectral")
+    (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).cos().view_as(y)).sum().backward()
+    assert leaf.grad is not None
+    torch.testing.assert_close(leaf.grad, both[wanted])
+
+
 def test_free_kernels_have_no_other_function_than_their_taps() -> None:
     field = 2 * sg.ScaleTranslationGroup(dim=2, num_scales=3, sampling="haar").regular
     layer = nn.GroupConv(field, field, basis="free", scale_extent=2, padding_mode="circular").double()
