@@ -1,27 +1,36 @@
 """How the one contraction behind every convolution is executed."""
 
-from scalegroup.engine import dense, separable, spectral
+from scalegroup.engine import dense, native, separable, slabs, spectral
 from scalegroup.engine.autocast import autocasts, without_autocast
 from scalegroup.engine.contraction import Contraction, Term
-from scalegroup.engine.execute import METHODS, contract, multiply_adds
+from scalegroup.engine.cost import Cost
+from scalegroup.engine.execute import METHODS, contract
 from scalegroup.engine.opaque import tell_compiler
 from scalegroup.engine.operators import AxisOperator
+from scalegroup.engine.planner import Candidate, Plan, choose, cost_of, seconds
 from scalegroup.engine.resample import along_axes, resample, smooth
 from scalegroup.engine.response import Response
 
 __all__ = [
     "METHODS",
     "AxisOperator",
+    "Candidate",
     "Contraction",
+    "Cost",
+    "Plan",
     "Response",
     "Term",
     "along_axes",
     "autocasts",
+    "choose",
     "contract",
+    "cost_of",
     "dense",
-    "multiply_adds",
+    "native",
     "resample",
+    "seconds",
     "separable",
+    "slabs",
     "smooth",
     "spectral",
     "tell_compiler",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from math import prod
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from scalegroup.engine.contraction import Contraction
+from scalegroup.engine.cost import Cost
 from scalegroup.engine.operators import AxisOperator
 
 _AXES = "xyz"
@@ -84,3 +86,29 @@ def contract(
     stops = accumulate(contraction.outputs)
     stacks = [range(stop - count, stop) for stop, count in zip(stops, contraction.outputs, strict=True)]
     return [torch.stack([outputs[scale] for scale in stack], dim=2) for stack in stacks]
+
+
+def cost(
+    weight_shape: Sequence[int],
+    operators: Sequence[Sequence[AxisOperator]],
+    contraction: Contraction,
+    itemsize: int = 4,
+) -> Cost:
+    """Multiply-adds of the full kernels and of making them, and the bytes of inputs, kernels and outputs.
+
+    Args:
+        weight_shape: `(O, C, T, F)`.
+        operators: one sequence of axes per operator.
+        contraction: what is computed.
+        itemsize: bytes of a number. Default 4.
+    """
+    out_channels, in_channels = weight_shape[:2]
+    work = numbers = 0
+    for term in contraction.terms:
+        axes = operators[term.operator]
+        coarse, fine = prod(axis.n_out for axis in axes), prod(axis.n_in for axis in axes)
+        inner, outer = (coarse, fine) if axes[0].transposed else (fine, coarse)
+        kernels = in_channels * out_channels * prod(axis.taps.shape[1] for axis in axes)
+        work += kernels * (coarse + weight_shape[3])
+        numbers += in_channels * inner + 2 * out_channels * outer + 2 * kernels  # the outputs are stacked afterwards
+    return Cost(work, numbers * itemsize, len(contraction.terms))

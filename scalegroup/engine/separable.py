@@ -234,29 +234,30 @@ def _matrices(axes: Sequence[AxisOperator]) -> list[Tensor]:
 
 
 def cost(
-    weight_shape: Sequence[int], operators: Sequence[Sequence[AxisOperator]], contraction: Contraction, size: int = 4
+    weight_shape: Sequence[int],
+    operators: Sequence[Sequence[AxisOperator]],
+    contraction: Contraction,
+    itemsize: int = 4,
 ) -> Cost:
-    """Multiply-adds, and bytes between the processor and the memory, for one sample.
-
-    The responses in between stay in the cache and do not count.
+    """Multiply-adds of the mix and of the bands, and the bytes of inputs and outputs.
 
     Args:
         weight_shape: `(O, C, T, F)`.
         operators: one sequence of axes per operator.
         contraction: what is computed.
-        size: bytes of a number. Default 4.
+        itemsize: bytes of a number. Default 4.
     """
     out_channels, in_channels = weight_shape[:2]
+    orders = [layout(contraction.products, late) for late in (False, True)]
     work = numbers = 0
+    written = set()
     for term in contraction.terms:
         axes = operators[term.operator]
-        inner, outer = [1] * (3 - len(axes)), [1] * (3 - len(axes))
-        for axis in axes:
-            rows, columns = axis.shape
-            inner.append(columns)
-            outer.append(rows)
+        missing = [1] * (3 - len(axes))
+        outer, inner = (missing + [axis.shape[i] for axis in axes] for i in (0, 1))
         width = max(axis.width for axis in axes)
-        orders = (layout(contraction.products, late=late) for late in (False, True))
         work += min(order.price((in_channels, out_channels), inner, outer, width) for order in orders)
-        numbers += in_channels * prod(inner) + out_channels * prod(outer) + prod(weight_shape)
-    return Cost(work, numbers * size)
+        numbers += in_channels * prod(inner) + out_channels * prod(outer) * (1 + (term.target in written))
+        numbers += sum(len(axis.taps) * prod(axis.shape) for axis in axes)
+        written.add(term.target)
+    return Cost(work, numbers * itemsize, len(contraction.terms))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, dense, resample
+from scalegroup.engine import METHODS, AxisOperator, Contraction, Plan, Term, contract, dense, resample
 from scalegroup.engine.dense import kernel
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
@@ -22,6 +22,7 @@ from scalegroup.nn.grid import GridModule, choice, interpolation_error
 from scalegroup.nn.haar import all_on_voxels, haar_grids
 from scalegroup.nn.initialisation import weight_std
 from scalegroup.nn.module import Samples, check_types, grids, group_of, has_scales, on_grids
+from scalegroup.nn.plan import plan
 from scalegroup.representations import Character, Regular, Scalar
 from scalegroup.symbolic import Basis, FreeBasis, HermiteBasis
 
@@ -157,15 +158,7 @@ class Convolution(GridModule):
     def _convolve(self, x: Samples, output_size: Sequence[Any] | None = None) -> Samples:
         x = self.check(x)
         inputs = self._lifted(x)
-        sizes = [tuple(grid.shape[2:]) for grid in inputs]
-        if self.transposed:
-            asked: Sequence[Any] = [None] * len(sizes)
-            if output_size is not None and on_grids(self.out_type) == self.on_grids:  # else it counts the voxels
-                asked = output_size if self.on_grids else [output_size]
-            fine, coarse = [self.fine_size(n, m) for n, m in zip(sizes, asked, strict=True)], sizes
-        else:
-            fine, coarse = sizes, [self.coarse_size(n) for n in sizes]
-        operators = self.axes(fine, coarse)
+        operators = self.operators([tuple(grid.shape[2:]) for grid in inputs], output_size)
         parts = [self.split(grid, self.in_type) for grid in inputs]
         results: list[list[Tensor]] = [[] for _ in self.out_type.blocks]
         for p, (i, j) in enumerate(self.paths):
@@ -175,6 +168,17 @@ class Convolution(GridModule):
             results = [[self._mean_on_voxels(block, output_size)] for block in results]
         joined = [self.join(self.apply_bias(list(blocks))) for blocks in zip(*results, strict=True)]
         return tuple(joined) if on_grids(self.out_type) else joined[0]
+
+    def operators(
+        self, spaces: Sequence[tuple[int, ...]], output_size: Sequence[Any] | None = None
+    ) -> list[list[AxisOperator]]:
+        """The operators of all scales, for grids of these sizes that are convolved."""
+        if not self.transposed:
+            return self.axes(spaces, [self.coarse_size(n) for n in spaces])
+        asked: Sequence[Any] = [None] * len(spaces)
+        if output_size is not None and on_grids(self.out_type) == self.on_grids:  # else it counts the voxels
+            asked = output_size if self.on_grids else [output_size]
+        return self.axes([self.fine_size(n, m) for n, m in zip(spaces, asked, strict=True)], spaces)
 
     def _lifted(self, x: Samples) -> list[Tensor]:
         """The tensors to convolve: one for each scale if each has a grid of its own, else one."""
@@ -194,7 +198,7 @@ class Convolution(GridModule):
         if self.on_grids:
             return self._path_on_grids(p, x, operators, factors)
         outputs = (len(self.scales_of(self.out_type.blocks[j][1])),)
-        return self._contract(p, x, operators, factors, Contraction(self.products, self._terms(i, j), outputs))
+        return self._contract(p, x, operators, factors, Contraction(self.products, self.terms(i, j), outputs))
 
     def _path_on_grids(
         self, p: int, x: list[Tensor], operators: list[list[AxisOperator]], factors: list[float]
@@ -206,7 +210,7 @@ class Convolution(GridModule):
         )
         count = len(x) if projects else len(self.scales_of(self.out_type.blocks[j][1]))
         sources, terms, elsewhere = list(x), [], []
-        for target, source, grid, tap in self._terms(i, j):
+        for target, source, grid, tap in self.terms(i, j):
             target, source = grid if projects else target, grid if lifts else source
             if source != grid:
                 sources.append(self._moved(x[source], x[grid], grid - source))
@@ -246,12 +250,25 @@ class Convolution(GridModule):
         ]
         return contract(x, self.coefficients(p), operators, contraction, self.method)
 
+    def plan(self, input_shape: Sequence[int] | Sequence[Sequence[int]], *, measure: bool = False) -> Plan:
+        """Which method an input of this shape is convolved by, and what each method costs; `print` shows it.
+
+        Args:
+            input_shape: shape of what `forward` takes; for a grid for each scale one shape for each.
+            measure: also time a forward pass of each method on random input. Default False.
+
+        Raises:
+            ScaleGroupError: for a shape that `forward` does not take.
+        """
+        return plan(self, input_shape, measure)
+
     def coefficients(self, path: int = 0) -> Tensor:
         """Coefficients `(out, in, scale_extent, F)` of the basis functions: the weights after their constraint."""
         weight = self.weights[path]
         return weight @ self.constraint.to(weight).t() if self.admissible else weight
 
-    def _terms(self, i: int, j: int) -> tuple[Term, ...]:
+    def terms(self, i: int, j: int) -> tuple[Term, ...]:
+        """Which scales of the input block `i` feed which of the output block `j`, by which operator and tap."""
         in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
         num_in, num_out = len(self.scales_of(in_rep)), len(self.scales_of(out_rep))
         if not isinstance(in_rep, Regular):

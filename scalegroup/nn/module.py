@@ -180,7 +180,7 @@ class EquivariantModule(torch.nn.Module):
         Of a field with a grid for each scale, `x` is the tensor of one of them, and there is one scale.
         """
         sizes = [m * self.components_of(r) * self.scales_on_grid(r) for m, r in field.blocks]
-        parts = x.split(sizes, dim=1)
+        parts = x.split(sizes, dim=1) if len(sizes) > 1 else [x]  # the gradient of a split is a copy
         return [
             part.reshape(part.shape[0], m * self.components_of(r), self.scales_on_grid(r), *part.shape[2:])
             for part, (m, r) in zip(parts, field.blocks, strict=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, multiply_adds, native, slabs
+from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract, native, slabs
 from scalegroup.errors import ScaleGroupError
 from scalegroup.kernels import first_position, operator_matrix, output_positions, output_size, sample_taps
 from scalegroup.symbolic import Basis, HermiteBasis, SymbolicBasis
@@ -282,26 +282,13 @@ def test_unknown_methods_are_refused(method: str) -> None:
         contract(*case, method)
 
 
-def test_auto_takes_the_cheaper_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[str] = []
-    for name in METHODS[1:]:
-        monkeypatch.setattr(f"scalegroup.engine.execute.{name}.contract", lambda *_, name=name: taken.append(name))
-    contract(*one_case(dim=1))
-    contract(*one_case(dim=3, stride=1, size=12))
-    assert taken == ["dense", "separable"]
-
-
-def test_the_price_of_separable_does_not_grow_with_the_kernel() -> None:
-    def prices(sigma: float) -> tuple[int, int]:
-        taps = torch.tensor(sample_taps(HermiteBasis(2), sigma).values)
-        axes = [AxisOperator(taps, -(taps.shape[1] // 2), 1, 48, 48)] * 3
-        one = Contraction(HermiteBasis(2).products, (Term(0, 0, 0, 0),), (1,))
-        shape = (16, 16, 1, 10)
-        return multiply_adds("dense", shape, [axes], one), multiply_adds("separable", shape, [axes], one)
-
-    narrow, wide = prices(1.0), prices(2.0)
-    assert narrow[1] == wide[1] < narrow[0]
-    assert wide[0] > 4 * narrow[0]
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_that_no_method_computes_with_are_refused(method: str) -> None:
+    case = one_case(dim=1)
+    with pytest.raises(ScaleGroupError, match=r"for which all of \('auto', 'dense', .* received torch.complex64"):
+        contract([x.to(torch.complex64) for x in case.x], case.weight.to(torch.complex64), *case[2:], method)
+    with pytest.raises(ScaleGroupError, match=r"an input of torch.float64 on cpu, .* received torch.float32 on cpu"):
+        contract([x.float() for x in case.x], case.weight, *case[2:], method)
 
 
 @pytest.mark.parametrize("method", ["dense", "separable"])

@@ -1,0 +1,94 @@
+"""What a convolution does with an input of some shape: the planner's page for a layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from scalegroup.engine import Candidate, Contraction, Plan, choose, cost_of, seconds
+from scalegroup.engine.planner import METHODS
+from scalegroup.errors import ScaleGroupError
+from scalegroup.nn.haar import haar_grids
+from scalegroup.nn.module import Samples, group_of, on_grids
+
+if TYPE_CHECKING:
+    from scalegroup.nn.convolution import Convolution
+
+REPEATS = 5
+LONGEST = 2.0  # expected seconds of a pass that is still measured; torch's convolutions can take 1000 times longer
+
+
+def plan(layer: Convolution, input_shape: Sequence[int] | Sequence[Sequence[int]], measure: bool) -> Plan:
+    """The plan of `Convolution.plan`."""
+    shapes = _checked(layer, input_shape)
+    spaces = [tuple(shape[2:]) for shape in shapes]
+    if layer.on_grids and not on_grids(layer.in_type):
+        lifted = haar_grids(layer.scales_in_use(), spaces[0], divisor=layer.divisor, padding_mode=layer.padding_mode)
+        spaces = [tuple(sizes) for sizes, _ in lifted]
+    operators = layer.operators(spaces)
+    device, batch = next(layer.parameters()).device, shapes[0][0]
+    size = next(layer.parameters()).dtype.itemsize
+    chosen: list[str] = []
+    costs = {method: cost_of(method, (1, 1, 1, 1), [], Contraction((), (), ()), size) for method in METHODS}
+    expected = dict.fromkeys(METHODS, 0.0)
+    for weight, (i, j) in zip(layer.weights, layer.paths, strict=True):
+        terms = layer.terms(i, j)
+        contraction = Contraction(layer.products, terms, (1 + max(term.target for term in terms),))
+        problem = (*weight.shape[:3], len(layer.products)), operators, contraction, size
+        for method in METHODS:
+            cost = cost_of(method, *problem)
+            costs[method] = type(cost)(*(a + b for a, b in zip(costs[method], cost, strict=True)))
+            expected[method] += seconds(method, cost, weight.shape[0], batch, device)
+        chosen.append(choose(*problem, batch, device) if layer.method == "auto" else layer.method)
+    reason = "asked for"
+    if layer.frozen and layer.method != "spectral":
+        chosen, reason = ["dense"], "frozen: constant kernels"
+    elif layer.method == "auto":
+        reason = "expected to be faster than the other of dense and separable, which compute the same"
+    brief = [method for method in METHODS if expected[method] < LONGEST]
+    times = _measured(layer, shapes, brief) if measure else {}
+    candidates = [Candidate(method, costs[method], expected[method], times.get(method)) for method in METHODS]
+    title = f"{type(layer).__name__} {' '.join('×'.join(map(str, shape)) for shape in shapes)}"
+    return Plan(title, " + ".join(sorted(set(chosen))), reason, tuple(candidates))
+
+
+def _checked(layer: Convolution, given: Sequence[int] | Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """The shapes of the input tensors: one, or one for each scale."""
+    dim, channels = group_of(layer.in_type).dim, layer.in_type.size
+    count = len(layer.scales_in_use()) if on_grids(layer.in_type) else 1
+    if count > 1 or on_grids(layer.in_type):
+        channels //= len(group_of(layer.in_type).scales)
+    listed: Any = given if given and isinstance(given[0], Sequence) else [given]
+    shapes = [tuple(shape) for shape in listed]
+    if len(shapes) != count or any(len(shape) != dim + 2 or shape[1] != channels for shape in shapes):
+        expected = f"{count} shape(s) (batch, {channels}, {dim} sizes)"
+        raise ScaleGroupError(expected, given, "give the shape of what forward takes")
+    return shapes
+
+
+def _measured(layer: Convolution, shapes: list[tuple[int, ...]], methods: Sequence[str]) -> dict[str, float]:
+    """Seconds of a forward pass by each of these methods."""
+    like = next(layer.parameters())
+    tensors = [torch.randn(shape, dtype=like.dtype, device=like.device) for shape in shapes]
+    x: Samples = tuple(tensors) if on_grids(layer.in_type) else tensors[0]
+    own, times = layer.method, {}
+    try:
+        for method in methods:
+            layer.method = method
+            times[method] = median(_once(layer, x) for _ in range(REPEATS))
+    finally:
+        layer.method = own
+    return times
+
+
+def _once(layer: Convolution, x: Samples) -> float:
+    start = time.perf_counter()
+    with torch.no_grad():
+        layer(x)
+    if next(layer.parameters()).is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
