@@ -106,9 +106,9 @@ def cost(
     work = numbers = 0
     for term in contraction.terms:
         axes = operators[term.operator]
-        coarse, fine = prod(axis.n_out for axis in axes), prod(axis.n_in for axis in axes)
+        coarse, fine = prod([axis.n_out for axis in axes]), prod([axis.n_in for axis in axes])
         inner, outer = (coarse, fine) if axes[0].transposed else (fine, coarse)
-        kernels = in_channels * out_channels * prod(axis.taps.shape[1] for axis in axes)
+        kernels = in_channels * out_channels * prod([axis.taps.shape[1] for axis in axes])
         work += kernels * (coarse + weight_shape[3])
         numbers += in_channels * inner + 2 * out_channels * outer + 2 * kernels  # the outputs are stacked afterwards
     return Cost(work, numbers * itemsize, len(contraction.terms))

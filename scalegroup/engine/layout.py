@@ -49,9 +49,10 @@ class Layout:
 
     def select(self, axes: Axes) -> Axes:
         """The axes, their functions in the order of the work."""
-        pairs = zip(axes.matrices, self.functions, strict=True)
-        x, y, z = (axis if used == tuple(range(len(axis))) else axis[list(used)] for axis, used in pairs)
-        return Axes((x, y, z), axes.bands)
+        chosen = []
+        for axis, used in zip(axes.matrices, self.functions, strict=True):
+            chosen.append(axis if used == tuple(range(len(axis))) else torch.stack([axis[f] for f in used]))
+        return Axes((chosen[0], chosen[1], chosen[2]), axes.bands)
 
     def mix(self, weight: Tensor) -> Tensor:
         """Weights `(O, C, T, F)` as matrices `(T, singles, O, pairs * C)`; late: `(T, pairs, O, singles * C)`."""
@@ -85,8 +86,7 @@ class Layout:
         return mix + bands + min(width + 15, iz) * len(self.functions[2]) * o * z
 
 
-@lru_cache(maxsize=256)
-def layout(products: tuple[tuple[int, ...], ...], late: bool = False) -> Layout:
+def order_of_work(products: tuple[tuple[int, ...], ...], late: bool = False) -> Layout:
     """The layout of products of one to three functions; missing axes stand first and have one function."""
     full = [(0,) * (3 - len(product)) + product for product in products]
     used = [_by_use([product[axis] for product in full]) for axis in range(3)]
@@ -107,6 +107,9 @@ def layout(products: tuple[tuple[int, ...], ...], late: bool = False) -> Layout:
         prefix=tuple(1 + max(column for row, column in cells if row == i) for i in range(rows)),
         slots=tuple(slots),
     )
+
+
+layout = lru_cache(maxsize=256)(order_of_work)  # torch.compile wants the one without a cache
 
 
 def _by_use(items: list[T]) -> list[T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 import torch
@@ -15,18 +15,33 @@ _WAITING: list[Callable[..., torch.Tensor]] = []
 def opaque(function: F) -> F:
     """Mark a function of plain values that makes a constant tensor; the compiler is told by `tell_compiler`.
 
-    Sizes that the compiler keeps symbolic become numbers here: such a constant holds for one size.
+    Constants are kept, the last 512 of each function: they need not be made again, and a CUDA graph can be captured
+    after a first pass, since nothing is copied to the device then. Sizes that the compiler keeps symbolic become
+    numbers here: such a constant holds for one size.
     """
+    kept = lru_cache(maxsize=512)(_for_ever(function))
 
     @wraps(function)
     def plain(*values: Any) -> torch.Tensor:
-        return function(*(_PLAIN.get(type(value), _same)(value) for value in values))
+        numbers = [_PLAIN.get(type(value), _same)(value) for value in values]
+        tracing = type(torch.empty(0)) is not torch.Tensor  # the compiler's tensors without numbers are not for keeping
+        return function(*numbers) if tracing else kept(*numbers)
 
     _WAITING.append(plain)
     return plain  # type: ignore[return-value]
 
 
 _PLAIN: dict[type, Callable[[Any], Any]] = {torch.SymInt: int, torch.SymFloat: float}
+
+
+def _for_ever(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Makes a tensor that gradients may pass, even if it is first needed in inference mode."""
+
+    def make(*values: Any) -> torch.Tensor:
+        with torch.inference_mode(False):
+            return function(*values)
+
+    return make
 
 
 def _same(value: Any) -> Any:

@@ -32,7 +32,7 @@ def _band(start: int, taps: int, stride: int, n_in: int, n_out: int, padding_mod
     first, end = np.full(count, max(n_in, n_out)), np.zeros(count, dtype=np.int64)
     np.minimum.at(first, rows[inside], columns[inside])
     np.maximum.at(end, rows[inside], columns[inside] + 1)
-    return torch.tensor(np.stack([np.minimum(first, end), end]))
+    return torch.tensor(np.stack([np.minimum(first, end), end]), device="cpu")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which method executes a contraction: a model of what each one costs, and a page that shows it.
 
-`seconds = multiply_adds / rate + bytes / bandwidth + calls * overhead`, with constants for each kind of device. On the
-CPU they are measured (2 threads of an AMD EPYC with 512-bit registers, float32, torch 2.13; docs/engine.md); those of
-other devices are assumptions, of which only the ratios matter.
+`seconds = multiply_adds / rate + bytes / bandwidth + calls * overhead`, with constants for each kind of device. Those
+of the CPU are measured (2 threads of an AMD EPYC with 512-bit registers, float32, torch 2.13; docs/engine.md) and
+stand for other CPUs too, because only their ratios decide; those of GPUs are assumptions.
 """
 
 from __future__ import annotations
@@ -30,18 +30,17 @@ class Speed(NamedTuple):
     overhead: float
 
 
-# On a CPU for each thread. torch's convolutions run at nearly the peak, if there are channels to fill a register.
 _CPU = {
-    "dense": Speed(1.05e11, 1e10, 3e-4),
-    "separable": Speed(6e10, 1e10, 3e-4),
-    "spectral": Speed(2e10, 1e10, 3e-4),
+    "dense": Speed(2.1e11, 1e10, 3e-4),
+    "separable": Speed(1.2e11, 1e10, 3e-4),
+    "spectral": Speed(4e10, 1e10, 3e-4),
 }
 _GPU = {
     "dense": Speed(2e13, 2e12, 2e-5),
     "separable": Speed(8e12, 2e12, 2e-4),
     "spectral": Speed(4e12, 2e12, 3e-4),
 }
-_LANES = 16  # channels of the output that a convolution computes together
+_LANES = 16  # channels of the output that a convolution computes together, whether there are as many or not
 
 
 def cost_of(
@@ -66,13 +65,11 @@ def cost_of(
 
 def seconds(method: str, cost: Cost, out_channels: int, batch: int, device: torch.device) -> float:
     """The time that the model expects."""
-    on_cpu = device.type == "cpu"
-    speed = (_CPU if on_cpu else _GPU)[method]
+    speed = (_CPU if device.type == "cpu" else _GPU)[method]
     work = float(cost.multiply_adds)
     if method == "dense":
         work *= -(-out_channels // _LANES) * _LANES / out_channels
-    rate = speed.rate * (torch.get_num_threads() if on_cpu else 1)
-    return batch * (work / rate + cost.bytes / speed.bandwidth) + cost.calls * speed.overhead
+    return batch * (work / speed.rate + cost.bytes / speed.bandwidth) + cost.calls * speed.overhead
 
 
 def choose(
@@ -84,12 +81,11 @@ def choose(
     device: torch.device,
 ) -> str:
     """The method that "auto" stands for: dense or separable, whichever the model expects to be faster."""
-
-    def price(method: str) -> float:
+    prices = []
+    for method in AUTOMATIC:
         cost = cost_of(method, weight_shape, operators, contraction, itemsize)
-        return seconds(method, cost, weight_shape[0], batch, device)
-
-    return min(AUTOMATIC, key=price)
+        prices.append(seconds(method, cost, weight_shape[0], batch, device))
+    return AUTOMATIC[prices.index(min(prices))]  # torch.compile does not trace a minimum with a key
 
 
 @dataclass(frozen=True)

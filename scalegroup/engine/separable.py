@@ -18,7 +18,7 @@ from torch import Tensor
 from scalegroup.engine import native, slabs
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
-from scalegroup.engine.layout import Axes, Layout, layout
+from scalegroup.engine.layout import Axes, Layout, layout, order_of_work
 from scalegroup.engine.operators import AxisOperator
 
 
@@ -72,14 +72,19 @@ def _accumulate(
     terms: Sequence[Term],
 ) -> None:
     """Write all terms to the scales `ys`; those that no term writes become zero."""
-    prepared: dict[int, tuple[Layout, Tensor, Axes]] = {}
+    channels = weight.shape[1], weight.shape[0]
+    prepared: dict[int, tuple[Layout, Axes]] = {}
+    mixes: dict[Layout, Tensor] = {}
     written = set()
     for target, source, operator, tap in terms:
         if operator not in prepared:
-            order = _order(products, (weight.shape[1], weight.shape[0]), operators[operator])
-            prepared[operator] = order, order.mix(weight), order.select(operators[operator])
-        order, mix, axes = prepared[operator]
-        _worker(ys[target]).contract(xs[source], mix[tap], axes, order, ys[target], target in written)
+            order = _order(products, channels, operators[operator])
+            prepared[operator] = order, order.select(operators[operator])
+        order, axes = prepared[operator]
+        if order not in mixes:
+            mixes[order] = order.mix(weight)
+        y = ys[target]
+        _worker(y).contract(xs[source], mixes[order][tap], axes, order, y, target in written)
         written.add(target)
     for n in set(range(len(ys))) - written:
         ys[n].zero_()
@@ -248,16 +253,17 @@ def cost(
         itemsize: bytes of a number. Default 4.
     """
     out_channels, in_channels = weight_shape[:2]
-    orders = [layout(contraction.products, late) for late in (False, True)]
+    ordered = order_of_work if torch.compiler.is_compiling() else layout
+    orders = [ordered(contraction.products, late) for late in (False, True)]
     work = numbers = 0
     written = set()
     for term in contraction.terms:
         axes = operators[term.operator]
         missing = [1] * (3 - len(axes))
-        outer, inner = (missing + [axis.shape[i] for axis in axes] for i in (0, 1))
-        width = max(axis.width for axis in axes)
-        work += min(order.price((in_channels, out_channels), inner, outer, width) for order in orders)
+        outer, inner = [missing + [axis.shape[i] for axis in axes] for i in (0, 1)]
+        width = max([axis.width for axis in axes])
+        work += min([order.price((in_channels, out_channels), inner, outer, width) for order in orders])
         numbers += in_channels * prod(inner) + out_channels * prod(outer) * (1 + (term.target in written))
-        numbers += sum(len(axis.taps) * prod(axis.shape) for axis in axes)
+        numbers += sum([axis.taps.shape[0] * prod(axis.shape) for axis in axes])
         written.add(term.target)
     return Cost(work, numbers * itemsize, len(contraction.terms))
