@@ -116,7 +116,7 @@ def _separable(
     outputs: list[int],
 ) -> list[Tensor]:
     dim = xs[0].ndim - 3
-    ys = _empty_outputs(xs[0], weight, matrices, terms, outputs)
+    ys = [native.in_large_pages(y) for y in _empty_outputs(xs[0], weight, matrices, terms, outputs)]
     operators = _operators(matrices, bands, dim)
     _accumulate(_scales(ys), _scales(xs), weight, operators, _products(products, dim), _terms(terms))
     return ys
@@ -140,7 +140,7 @@ def _separable_backward(
     operators = _operators(matrices, bands, dim)
     adjoint = _operators([matrix.transpose(1, 2) for matrix in matrices], backs, dim)
     slopes = _scales([grad.contiguous() for grad in grads])
-    grad_xs = [torch.empty_like(x, memory_format=torch.contiguous_format) if needs_xs else x.new_empty(0) for x in xs]
+    grad_xs = [native.in_large_pages(x.new_empty(x.shape)) if needs_xs else x.new_empty(0) for x in xs]
     if needs_xs:
         turned = sorted(Term(term.source, term.target, term.operator, term.tap) for term in forward)
         _accumulate(_scales(grad_xs), slopes, weight.transpose(0, 1), adjoint, functions, turned)

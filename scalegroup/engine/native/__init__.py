@@ -7,6 +7,8 @@ does the same work.
 from __future__ import annotations
 
 import ctypes
+import mmap
+import sys
 from functools import cache
 from importlib.util import find_spec
 
@@ -18,6 +20,7 @@ from scalegroup.engine.layout import Axes, Layout
 WORKSPACE_BYTES = 1 << 26  # of all threads together
 _SLAB_BYTES = 1 << 22  # responses to the X functions of a slab, read once for each Y function
 _BLOCK_BYTES = 1 << 19  # responses to the pairs of a block, read once for each tile of the mix: half a level-2 cache
+_FROM_SYSTEM_BYTES = 1 << 25
 _SLACK = 16  # numbers behind a buffer that the widest register may read
 
 _LONG = ctypes.c_long
@@ -49,6 +52,25 @@ def library() -> ctypes.CDLL | None:
         return None if spec is None or spec.origin is None else ctypes.CDLL(spec.origin)
     except OSError:
         return None
+
+
+@cache
+def _libc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def in_large_pages(fresh: Tensor) -> Tensor:
+    """The same tensor, which has no values yet; Linux is asked to back it by large pages.
+
+    A tensor above glibc's largest threshold comes from the system anew each time, and thousands of page faults cost as
+    much as the arithmetic that fills it.
+    """
+    libc = _libc()
+    if libc is not None and fresh.device.type == "cpu" and fresh.nbytes >= _FROM_SYSTEM_BYTES:
+        start = -(-fresh.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = fresh.data_ptr() + fresh.nbytes - start
+        libc.madvise(_POINTER(start), ctypes.c_size_t(length), mmap.MADV_HUGEPAGE)  # an advice: it may be ignored
+    return fresh
 
 
 def contract(x: Tensor, mix: Tensor, axes: Axes, layout: Layout, y: Tensor, more: bool) -> None:
