@@ -4,15 +4,14 @@
 
 Part 1, torus (float64, 54 and 60 points, band-limited white inputs up to π/2): layers and stacks of three, beside the
 published setting. Part 2, blobs (factor base): a U-Net of three levels with random weights after one calibration pass,
-per scale channel and after each projection, on its own window and on a wider one, beside MONAI's U-Net. Part 3: the
-time of the separable engine against dense kernels. Writes a Markdown table of each part.
+per scale channel and after each projection, on its own window and on a wider one, beside MONAI's U-Net. Writes a
+Markdown table of each part. How fast the layers are is measured by `scalegroup bench`.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
-import time
 from collections.abc import Callable, Iterator
 from itertools import chain, pairwise
 from pathlib import Path
@@ -137,30 +136,6 @@ def calibration(field: sg.FieldType, size: int) -> torch.Tensor:
     return Blobs.random(field, 0.25 * size, WIDTHS, batch=2, seed=1).sample([centred(size)] * 3).float()
 
 
-def speed_rows(size: int, channels: int) -> Iterator[Row]:
-    """Forward and training time of one layer with 9 taps at all four scales: dense kernels against the engine."""
-    group = sg.ScaleTranslationGroup(dim=3, base=1.001, num_scales=4)
-    field = channels * group.regular
-    conv = nn.GroupConv(field, field, support=4.0, bias=False)
-    x = torch.randn(1, field.size, size, size, size)
-
-    def median(method: str, train: bool) -> float:
-        conv.method, times = method, []
-        for _ in range(5):
-            y = x.clone().requires_grad_(train)
-            start = time.perf_counter()
-            with torch.set_grad_enabled(train):
-                out = conv(y)
-                if train:
-                    out.sum().backward()
-            times.append(time.perf_counter() - start)
-        return sorted(times)[2]
-
-    for name, train in (("forward", False), ("forward + backward", True)):
-        dense, separable = median("dense", train), median("separable", train)
-        yield name, f"{1000 * dense:.0f} ms", f"{1000 * separable:.0f} ms", f"{dense / separable:.1f}"
-
-
 def table(heads: Row, rows: Iterator[Row]) -> str:
     """A Markdown table, printed line by line as it grows."""
     lines = []
@@ -171,7 +146,7 @@ def table(heads: Row, rows: Iterator[Row]) -> str:
 
 
 def main() -> None:
-    """All three parts."""
+    """Both parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
     parser.add_argument("--results", type=Path, default=None, help="folder for accuracy.md")
@@ -188,8 +163,6 @@ def main() -> None:
             ("network", "window", "per scale, from s = 1", "border", *MODES),
             unet_rows(24, (2, 4), KINDS[:1]) if options.quick else unet_rows(128, (8, 16, 32), KINDS),
         ),
-        f"## Time of one layer, 9 taps, 4 scales, {torch.get_num_threads()} threads",
-        table(("", "dense", "separable", "ratio"), speed_rows(*((16, 4) if options.quick else (48, 16)))),
     ]
     if options.results is not None:
         options.results.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ def test_accuracy_prints_and_writes_its_tables(tmp_path: Path) -> None:
     done = run("accuracy.py", "--quick", "--results", str(tmp_path))
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "accuracy.md").read_text()
-    for line in ("lifting, order 2, sigma 1.0", "ours, defaults", "forward + backward"):
+    for line in ("lifting, order 2, sigma 1.0", "lifting, order 2, sigma 1.0, spectral", "ours, defaults"):
         assert line in done.stdout
         assert line in page
 
