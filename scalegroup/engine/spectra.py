@@ -7,14 +7,13 @@ first, so that the mix of the channels is one matrix product for each of its fre
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 
 import torch
 from torch import Tensor
 
 from scalegroup.engine.frequencies import AxisFrequencies
+from scalegroup.engine.layout import Layout, layout
 
 # The responses of one slab, and the spectra of one block of channels, unless one frequency or channel has more.
 # Measured flat to 2^21 on a 2-core CPU; larger tensors leave the cache, and are mapped anew each time.
@@ -23,42 +22,9 @@ _SPACE = (1, 2, 3)  # X, Y, Z of samples (C, X, Y, Z)
 _DIMS = (0, 2, 3)  # X, Y, Z of a spectrum
 
 
-@dataclass(frozen=True)
-class Functions:
-    """Which one-dimensional functions occur together.
-
-    Attributes:
-        pairs: the functions along Y and Z.
-        slots: for each product the function along X, and the index of its pair.
-    """
-
-    pairs: tuple[tuple[int, int], ...]
-    slots: tuple[tuple[int, int], ...]
-
-    @classmethod
-    @lru_cache(maxsize=256)
-    def of(cls, products: tuple[tuple[int, ...], ...]) -> Functions:
-        """Those of the products of a basis; missing axes, the last ones, have one function."""
-        full = [(*p, 0, 0)[:3] for p in products]
-        pairs = tuple(sorted({(y, z) for _, y, z in full}))
-        return cls(pairs, tuple((x, pairs.index((y, z))) for x, y, z in full))
-
-    @property
-    def count(self) -> int:
-        """How many functions there are along X."""
-        return 1 + max(x for x, _ in self.slots)
-
-    def mixing(self, weight: Tensor) -> Tensor:
-        """Weights `(O, C, T, F)` as `(T, X functions, O, pairs * C)`."""
-        mix = weight.new_zeros(weight.shape[2], self.count, weight.shape[0], len(self.pairs), weight.shape[1])
-        for f, (x, pair) in enumerate(self.slots):
-            mix[:, x, :, pair] = weight[..., f].permute(2, 0, 1)
-        return mix.flatten(3)
-
-    def unmixing(self, mix: Tensor) -> Tensor:
-        """The adjoint of `mixing`."""
-        mix = mix.unflatten(3, (len(self.pairs), -1))
-        return torch.stack([mix[:, x, :, pair] for x, pair in self.slots], dim=-1).permute(1, 2, 0, 3)
+def backwards(products: Sequence[Sequence[int]]) -> Layout:
+    """Z and Y before the mix, X after it: the layout of the products read from behind."""
+    return layout(tuple(tuple(reversed(product)) for product in products))
 
 
 class SpectralOperator:
@@ -70,12 +36,14 @@ class SpectralOperator:
     Args:
         axes: the frequencies along X, Y and Z.
         tables: the transfer functions along each axis, complex, `(F1, K + 1)`.
-        functions: which of them occur together.
+        order: `backwards` of the products.
     """
 
-    def __init__(self, axes: Sequence[AxisFrequencies], tables: Sequence[Tensor], functions: Functions) -> None:
-        self.axes, self.pairs = axes, functions.pairs
-        self.x = tables[0][: functions.count]
+    def __init__(self, axes: Sequence[AxisFrequencies], tables: Sequence[Tensor], order: Layout) -> None:
+        along_z, along_y, along_x = order.functions
+        self.axes = axes
+        self.pairs = [(along_y[y], along_z[z]) for z, y in order.pairs]
+        self.x = torch.stack([tables[0][f] for f in along_x])
         self.y, self.z = (
             torch.cat([table, table[:, 1 : len(axis.box) - axis.top].flip(1).conj()], dim=1)
             for axis, table in zip(axes[1:], tables[1:], strict=True)

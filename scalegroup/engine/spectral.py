@@ -29,8 +29,9 @@ from scalegroup.engine.autocast import without_autocast
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
 from scalegroup.engine.frequencies import FIELDS, described, three_axes, transfer_of
+from scalegroup.engine.layout import Layout
 from scalegroup.engine.operators import AxisOperator
-from scalegroup.engine.spectra import Functions, Spectra, SpectralOperator
+from scalegroup.engine.spectra import Spectra, SpectralOperator, backwards
 from scalegroup.errors import ScaleGroupError
 
 _PRECISE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}  # a Fourier transform has no half precision
@@ -41,14 +42,14 @@ class _Plan:
     """The arguments of the operators below, unpacked.
 
     Attributes:
-        functions: which functions occur together.
+        order: of the functions.
         operators: for each scale.
         transposed: whether each of them leads from the coarse to the fine grid.
         groups: the terms, in groups of one target and one operator.
         dtype: of the samples while they are computed with.
     """
 
-    functions: Functions
+    order: Layout
     operators: list[SpectralOperator]
     transposed: list[bool]
     groups: list[list[Term]]
@@ -58,22 +59,22 @@ class _Plan:
     def of(
         cls, tables: Sequence[Tensor], geometry: Sequence[int], products: Sequence[int], terms: Sequence[int], dim: int
     ) -> _Plan:
-        functions = Functions.of(tuple(tuple(products[i : i + dim]) for i in range(0, len(products), dim)))
+        order = backwards([products[i : i + dim] for i in range(0, len(products), dim)])
         operators, transposed = [], []
         for n, numbers in enumerate(_per_operator(geometry, dim)):
             own = [torch.view_as_complex(table) for table in tables[n * dim : (n + 1) * dim]]
             axes = three_axes(numbers[:-1], [table.shape[1] - 1 for table in own])
             own += [own[0].new_ones(1, 1)] * (3 - dim)
-            operators.append(SpectralOperator(axes, own, functions))
+            operators.append(SpectralOperator(axes, own, order))
             transposed.append(bool(numbers[-1]))
         unpacked = sorted((Term(*terms[i : i + 4]) for i in range(0, len(terms), 4)), key=_target_and_operator)
         groups = [list(group) for _, group in groupby(unpacked, key=_target_and_operator)]
-        return cls(functions, operators, transposed, groups, tables[0].dtype)
+        return cls(order, operators, transposed, groups, tables[0].dtype)
 
     def mixes(self, weight: Tensor) -> dict[bool, Tensor]:
         """The mixing weights from the fine to the coarse grid, for straight and for transposed operators."""
         turns = ((turned, weight.transpose(0, 1) if turned else weight) for turned in set(self.transposed))
-        return {turned: self.functions.mixing(own.to(self.dtype)) for turned, own in turns}
+        return {turned: self.order.mix(own.to(self.dtype)) for turned, own in turns}
 
     def spectra(self, stacks: Sequence[Tensor], sample: int) -> Spectra:
         """Those of the scales of one sample."""
@@ -163,7 +164,7 @@ def _spectral_backward(
                 arriving.next_group()
     grad_weight = torch.zeros_like(weight)
     for turned, slope in slopes.items():
-        grad_weight += plan.functions.unmixing(slope).transpose(0, int(turned))
+        grad_weight += plan.order.unmix(slope, weight.shape[0 if turned else 1]).transpose(0, int(turned))
     return [grad.to(xs[0].dtype) for grad in grad_xs], grad_weight
 
 
@@ -272,8 +273,8 @@ def cost(
         itemsize: bytes of a number. Default 4; what has less is computed with four.
     """
     out_channels, in_channels = weight_shape[:2]
-    functions = Functions.of(contraction.products)
-    pairs, zs = len(functions.pairs), len({z for _, z in functions.pairs})
+    order = backwards(contraction.products)
+    pairs, zs = len(order.pairs), len(order.functions[0])
     eps = torch.finfo(torch.float64 if itemsize == 8 else torch.float32).eps
     total = numbers = 0
     transforms: dict[tuple[object, ...], tuple[int, int]] = {}  # channels and points of each
@@ -293,7 +294,7 @@ def cost(
         mixed = along_x * axes[1].mixed * axes[2].mixed
         responses = fine_channels * along_x * along_y * (zs * along_z + pairs * axes[2].mixed)
         matrices = pairs * in_channels * out_channels * along_x
-        total += 4 * (responses + pairs * in_channels * out_channels * mixed) + 2 * functions.count * matrices
+        total += 4 * (responses + pairs * in_channels * out_channels * mixed) + 2 * len(order.prefix) * matrices
         numbers += 2 * (matrices + 2 * fine_channels * along_x * along_y * along_z + 2 * coarse_channels * mixed)
     for channels, points in transforms.values():
         total += channels * round(2.5 * points * log2(points))
