@@ -72,7 +72,11 @@ def _slabs(x: Tensor, y: Tensor, layout: Layout) -> Iterator[slice]:
 def _responses(x: Tensor, axes: Axes, layout: Layout, slab: slice) -> Tensor:
     """Responses to the pairs of X and Y functions: `(pairs * C, t, Y', Z)`."""
     u = [_along(axes, 0, f, x, slab) for f in range(len(axes.matrices[0]))]
-    return torch.cat([_along(axes, 1, g, u[f]) for f, g in layout.pairs])
+    rows, thickness = axes.matrices[1].shape[1], slab.stop - slab.start
+    responses = x.new_empty(len(layout.pairs), x.shape[0], thickness, rows, x.shape[3])
+    for response, (f, g) in zip(responses, layout.pairs, strict=True):
+        _along(axes, 1, g, u[f], out=response)
+    return responses.flatten(0, 1)
 
 
 def _early(x: Tensor, mix: Tensor, axes: Axes, layout: Layout, slab: slice) -> Iterator[Tensor]:
@@ -94,8 +98,10 @@ def _mixed(mix: Tensor, responses: Tensor) -> Tensor:
     return (mix[:, : len(responses)] @ responses.flatten(1)).view(-1, *responses.shape[1:])
 
 
-def _along(axes: Axes, axis: int, function: int, x: Tensor, rows: slice | None = None) -> Tensor:
-    """One function applied along an axis of `x` `(C, X, Y, Z)`, for some rows of its matrix."""
+def _along(
+    axes: Axes, axis: int, function: int, x: Tensor, rows: slice | None = None, out: Tensor | None = None
+) -> Tensor:
+    """One function applied along an axis of `x` `(C, X, Y, Z)`, for some rows of its matrix; along Y into `out`."""
     matrix, band = axes.matrices[axis][function], axes.bands[axis]
     start, stop = (0, len(matrix)) if rows is None else (rows.start, rows.stop)
     parts = []
@@ -106,7 +112,7 @@ def _along(axes: Axes, axis: int, function: int, x: Tensor, rows: slice | None =
         if axis == 2:
             parts.append(read @ tile.t())
         elif axis == 1:
-            parts.append(tile @ read)
+            parts.append(torch.matmul(tile, read, out=None if out is None else out[:, :, first:last]))
         else:
             parts.append((tile @ read.flatten(2)).unflatten(2, x.shape[2:]))
-    return parts[0] if len(parts) == 1 else torch.cat(parts, axis + 1)
+    return parts[0] if len(parts) == 1 or out is not None else torch.cat(parts, axis + 1)
