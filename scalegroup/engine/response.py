@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from scalegroup.engine.opaque import opaque
+from scalegroup.errors import ScaleGroupError
 from scalegroup.kernels.taps import SAMPLED_IS_GOOD
 from scalegroup.symbolic import Basis
 from scalegroup.symbolic.basis import Array, ComplexArray
 
 # Bases by their repr, which evaluates back to them: torch.compile can hand on a text, but not any object.
 _BASES: dict[str, Basis] = {}
+_PROBE = np.linspace(0, 2 * pi, 65)  # frequencies, times the width, at which bases of one repr are compared
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,9 @@ class Response:
         resolved: whether the grid holds the functions: above its Nyquist frequency they are below 1e-3 of their
             maximum. A Hermite basis of order 2 is resolved from `sigma = 1.4` on.
 
+    Raises:
+        ScaleGroupError: for a basis with the `repr` of another one that has other functions.
+
     Example:
         >>> from scalegroup.symbolic import HermiteBasis
         >>> [Response(HermiteBasis(order=2), sigma, 9.0).resolved for sigma in (1.0, 2.0)]
@@ -51,7 +56,11 @@ class Response:
         sizes = np.abs(self.basis.transfer(np.linspace(0, pi, 129) * self.sigma))
         object.__setattr__(self, "resolved", bool((sizes[:, -1] <= SAMPLED_IS_GOOD * sizes.max(axis=1)).all()))
         object.__setattr__(self, "name", repr(self.basis))
-        _BASES[self.name] = self.basis
+        known = _BASES.setdefault(self.name, self.basis)
+        # By what is looked up: copies of a basis that does not define equality are still the same functions.
+        if known is not self.basis and not np.array_equal(known.transfer(_PROBE), self.basis.transfer(_PROBE)):
+            hint = "give the basis a repr that tells it apart from others, with all that its functions depend on"
+            raise ScaleGroupError("the same functions from all bases of one repr", self.name, hint)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew where it is unpickled, so that its basis is known there."""

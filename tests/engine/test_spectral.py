@@ -356,6 +356,37 @@ def test_responses_are_values(copied) -> None:  # type: ignore[no-untyped-def]
     assert Response(HermiteBasis(2, 1), 1.5, 7.0).resolved
 
 
+class Stretched(Basis):
+    """A user's basis whose repr leaves out what tells its functions apart, and that compares by identity."""
+
+    dim, products = 1, ((0,),)
+
+    def __init__(self, width: float, label: str) -> None:
+        self.inner, self.width, self.label = HermiteBasis(0, 1), width, label
+
+    def functions(self, u: Any) -> Any:
+        return self.inner.functions(np.asarray(u) / self.width)
+
+    def transfer(self, w: Any) -> Any:
+        return self.inner.transfer(np.asarray(w) * self.width) * self.width
+
+    def __repr__(self) -> str:
+        return f"Stretched({self.label})"
+
+
+def test_bases_of_one_repr_are_told_apart() -> None:
+    """They are looked up by it, and the spectral method would compute with the functions of another one."""
+    Response(Stretched(1.0, "a"), 1.0, 5.0)
+    text = r"the same functions from all bases of one repr, received Stretched\(a\); give the basis a repr that tells"
+    with pytest.raises(ScaleGroupError, match=text):
+        Response(Stretched(1.5, "a"), 1.0, 5.0)
+
+
+def test_equal_functions_of_one_repr_and_other_reprs_are_fine() -> None:
+    for basis in (Stretched(1.0, "b"), Stretched(1.0, "b"), Stretched(1.5, "c")):
+        assert Response(basis, 1.0, 5.0).name == repr(basis)
+
+
 def test_auto_does_not_take_it() -> None:
     """It is not the function of the taps."""
     case = one_case()
