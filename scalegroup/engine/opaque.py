@@ -15,11 +15,11 @@ _WAITING: list[Callable[..., torch.Tensor]] = []
 def opaque(function: F) -> F:
     """Mark a function of plain values that makes a constant tensor; the compiler is told by `tell_compiler`.
 
-    Constants are kept, the last 512 of each function: they need not be made again, and a CUDA graph can be captured
+    Constants are kept, the last 256 of each function: they need not be made again, and a CUDA graph can be captured
     after a first pass, since nothing is copied to the device then. Sizes that the compiler keeps symbolic become
     numbers here: such a constant holds for one size.
     """
-    kept = lru_cache(maxsize=512)(_for_ever(function))
+    kept = lru_cache(maxsize=256)(_for_ever(function))
 
     @wraps(function)
     def plain(*values: Any) -> torch.Tensor:

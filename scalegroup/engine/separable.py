@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from scalegroup.engine import native, slabs
+from scalegroup.engine.autocast import without_autocast
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
 from scalegroup.engine.layout import Axes, Layout, layout, order_of_work
 from scalegroup.engine.operators import AxisOperator
+from scalegroup.engine.packing import empty_stacks, packed, plain, products_of, terms_of, writers
 
 
 def _worker(x: Tensor) -> ModuleType:
@@ -44,15 +46,6 @@ def _operators(matrices: Sequence[Tensor], bands: Sequence[Tensor], dim: int) ->
         band_x, band_y, band_z = [whole] * missing + list(bands[start : start + dim])
         operators.append(Axes((x, y, z), (band_x, band_y, band_z)))
     return operators
-
-
-def _terms(flat: Sequence[int]) -> list[Term]:
-    """The terms, those of one target side by side."""
-    return sorted(Term(*flat[i : i + 4]) for i in range(0, len(flat), 4))
-
-
-def _products(flat: Sequence[int], dim: int) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(flat[i : i + dim]) for i in range(0, len(flat), dim))
 
 
 def _order(products: tuple[tuple[int, ...], ...], channels: tuple[int, int], axes: Axes) -> Layout:
@@ -91,17 +84,16 @@ def _accumulate(
 
 
 def _empty_outputs(
-    like: Tensor, weight: Tensor, matrices: Sequence[Tensor], terms: Sequence[int], outputs: Sequence[int]
+    xs: Sequence[Tensor], weight: Tensor, matrices: Sequence[Tensor], terms: Sequence[int], outputs: Sequence[int]
 ) -> list[Tensor]:
-    """The output stacks; the size of each is that of what its first scale's operator writes."""
-    dim = like.ndim - 3
-    operator = {term.target: term.operator for term in _terms(terms)}
-    stacks = []
-    for n, count in enumerate(outputs):
-        first = operator[sum(outputs[:n])] * dim
-        space = [matrix.shape[1] for matrix in matrices[first : first + dim]]
-        stacks.append(like.new_empty(like.shape[0], weight.shape[0], count, *space))
-    return stacks
+    dim = xs[0].ndim - 3
+    spaces = [[m.shape[1] for m in matrices[n * dim : (n + 1) * dim]] for n in writers(terms, outputs)]
+    return empty_stacks(xs[0], weight.shape[0], outputs, spaces, _sums(weight.dtype))
+
+
+def _sums(dtype: torch.dtype) -> torch.dtype:
+    """What sums over functions, slabs and terms are kept in."""
+    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
 
 
 @torch.library.custom_op("scalegroup::separable", mutates_args=())
@@ -116,9 +108,11 @@ def _separable(
     outputs: list[int],
 ) -> list[Tensor]:
     dim = xs[0].ndim - 3
-    ys = [native.in_large_pages(y) for y in _empty_outputs(xs[0], weight, matrices, terms, outputs)]
-    operators = _operators(matrices, bands, dim)
-    _accumulate(_scales(ys), _scales(xs), weight, operators, _products(products, dim), _terms(terms))
+    xs, (weight,) = plain(xs), plain([weight])
+    ys = [native.in_large_pages(y) for y in _empty_outputs(xs, weight, matrices, terms, outputs)]
+    with without_autocast(weight.device):
+        operators = _operators(matrices, bands, dim)
+        _accumulate(_scales(ys), _scales(xs), weight, operators, products_of(products, dim), terms_of(terms))
     return ys
 
 
@@ -136,24 +130,27 @@ def _separable_backward(
     needs_weight: bool,
 ) -> tuple[list[Tensor], Tensor]:
     dim = xs[0].ndim - 3
-    functions, forward = _products(products, dim), _terms(terms)
-    operators = _operators(matrices, bands, dim)
-    adjoint = _operators([matrix.transpose(1, 2) for matrix in matrices], backs, dim)
-    slopes = _scales([grad.contiguous() for grad in grads])
-    grad_xs = [native.in_large_pages(x.new_empty(x.shape)) if needs_xs else x.new_empty(0) for x in xs]
-    if needs_xs:
-        turned = sorted(Term(term.source, term.target, term.operator, term.tap) for term in forward)
-        _accumulate(_scales(grad_xs), slopes, weight.transpose(0, 1), adjoint, functions, turned)
-    if not needs_weight:
-        return grad_xs, weight.new_empty(0)
-    order, sources = layout(functions), _scales(xs)
-    single, pairs = len(order.prefix), len(order.pairs) * weight.shape[1]
-    mix_grad = weight.new_zeros(weight.shape[2], single, weight.shape[0], pairs)
-    for target, source, operator, tap in forward:
-        axes, back = order.select(operators[operator]), order.select(adjoint[operator])
-        work = _worker(weight).weight_gradient
-        mix_grad[tap] += work(sources[source], slopes[target], axes, back, order)
-    return grad_xs, order.unmix(mix_grad, weight.shape[1]).contiguous()
+    xs, grads, (weight,) = plain(xs), plain(grads), plain([weight])
+    functions, forward, dtype = products_of(products, dim), terms_of(terms), _sums(weight.dtype)
+    with without_autocast(weight.device):
+        operators = _operators(matrices, bands, dim)
+        adjoint = _operators([matrix.transpose(1, 2) for matrix in matrices], backs, dim)
+        slopes = _scales([grad.to(weight.dtype).contiguous() for grad in grads])
+        grad_xs = [x.new_empty(x.shape if needs_xs else 0, dtype=dtype) for x in xs]
+        if needs_xs:
+            turned = sorted(Term(term.source, term.target, term.operator, term.tap) for term in forward)
+            inner = _scales([native.in_large_pages(grad) for grad in grad_xs])
+            _accumulate(inner, slopes, weight.transpose(0, 1), adjoint, functions, turned)
+        if not needs_weight:
+            return [grad.to(weight.dtype) for grad in grad_xs], weight.new_empty(0)
+        order, sources = layout(functions), _scales(xs)
+        single, pairs = len(order.prefix), len(order.pairs) * weight.shape[1]
+        mix_grad = weight.new_zeros((weight.shape[2], single, weight.shape[0], pairs), dtype=dtype)
+        for target, source, operator, tap in forward:
+            axes, back = order.select(operators[operator]), order.select(adjoint[operator])
+            mix_grad[tap] += _worker(weight).weight_gradient(sources[source], slopes[target], axes, back, order)
+        grad_weight = order.unmix(mix_grad, weight.shape[1]).to(weight.dtype)
+    return [grad.to(weight.dtype) for grad in grad_xs], grad_weight.contiguous()
 
 
 @_separable.register_fake
@@ -167,7 +164,7 @@ def _(
     terms: list[int],
     outputs: list[int],
 ) -> list[Tensor]:
-    return _empty_outputs(xs[0], weight, matrices, terms, outputs)
+    return _empty_outputs(xs, weight, matrices, terms, outputs)
 
 
 @_separable_backward.register_fake
@@ -183,7 +180,7 @@ def _(
     needs_xs: bool,
     needs_weight: bool,
 ) -> tuple[list[Tensor], Tensor]:
-    grad_xs = [x.new_empty(x.shape) if needs_xs else x.new_empty(0) for x in xs]
+    grad_xs = [x.new_empty(x.shape if needs_xs else 0) for x in xs]
     return grad_xs, weight.new_empty(weight.shape if needs_weight else 0)
 
 
@@ -216,11 +213,9 @@ def contract(
         dtype = torch.float32
     matrices = [matrix.to(dtype) for matrix in _matrices(axes)]
     bands, backs = [axis.band() for axis in axes], [axis.band(adjoint=True) for axis in axes]
-    products = [i for product in contraction.products for i in product]
-    terms = [i for term in contraction.terms for i in term]
     stacks = [stack.to(dtype).contiguous() for stack in x]
     ys: list[Tensor] = torch.ops.scalegroup.separable(
-        stacks, weight.to(dtype), matrices, bands, backs, products, terms, list(contraction.outputs)
+        stacks, weight.to(dtype), matrices, bands, backs, *packed(contraction)
     )
     return [y.to(weight.dtype) for y in ys]
 

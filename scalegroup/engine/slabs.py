@@ -50,7 +50,8 @@ def weight_gradient(x: Tensor, g: Tensor, axes: Axes, adjoint: Axes, layout: Lay
         layout: order of the work.
     """
     single, pairs = len(layout.prefix), len(layout.pairs)
-    grad = x.new_zeros(single, g.shape[1], pairs * x.shape[1])
+    sums = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
+    grad = x.new_zeros((single, g.shape[1], pairs * x.shape[1]), dtype=sums)
     for source, slope in zip(x, g, strict=True):
         for slab in _slabs(x, g, layout):
             v = _responses(source, axes, layout, slab).flatten(1)

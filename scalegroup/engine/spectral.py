@@ -31,6 +31,7 @@ from scalegroup.engine.cost import Cost
 from scalegroup.engine.frequencies import FIELDS, described, three_axes, transfer_of
 from scalegroup.engine.layout import Layout
 from scalegroup.engine.operators import AxisOperator
+from scalegroup.engine.packing import empty_stacks, packed, plain, products_of, terms_of, writers
 from scalegroup.engine.spectra import Spectra, SpectralOperator, backwards
 from scalegroup.errors import ScaleGroupError
 
@@ -59,7 +60,7 @@ class _Plan:
     def of(
         cls, tables: Sequence[Tensor], geometry: Sequence[int], products: Sequence[int], terms: Sequence[int], dim: int
     ) -> _Plan:
-        order = backwards([products[i : i + dim] for i in range(0, len(products), dim)])
+        order = backwards(products_of(products, dim))
         operators, transposed = [], []
         for n, numbers in enumerate(_per_operator(geometry, dim)):
             own = [torch.view_as_complex(table) for table in tables[n * dim : (n + 1) * dim]]
@@ -67,8 +68,7 @@ class _Plan:
             own += [own[0].new_ones(1, 1)] * (3 - dim)
             operators.append(SpectralOperator(axes, own, order))
             transposed.append(bool(numbers[-1]))
-        unpacked = sorted((Term(*terms[i : i + 4]) for i in range(0, len(terms), 4)), key=_target_and_operator)
-        groups = [list(group) for _, group in groupby(unpacked, key=_target_and_operator)]
+        groups = [list(group) for _, group in groupby(terms_of(terms), key=_target_and_operator)]
         return cls(order, operators, transposed, groups, tables[0].dtype)
 
     def mixes(self, weight: Tensor) -> dict[bool, Tensor]:
@@ -107,6 +107,7 @@ def _spectral(
     terms: list[int],
     outputs: list[int],
 ) -> list[Tensor]:
+    xs, (weight,) = plain(xs), plain([weight])
     plan = _Plan.of(tables, geometry, products, terms, xs[0].ndim - 3)
     empty = _empty_outputs(xs, weight, geometry, terms, outputs)
     ys = [torch.zeros_like(y, dtype=plan.dtype) for y in empty]
@@ -139,6 +140,7 @@ def _spectral_backward(
     needs_xs: bool,
     needs_weight: bool,
 ) -> tuple[list[Tensor], Tensor]:
+    xs, grads, (weight,) = plain(xs), plain(grads), plain([weight])
     plan = _Plan.of(tables, geometry, products, terms, xs[0].ndim - 3)
     grad_xs = [x.new_zeros(x.shape if needs_xs else 0, dtype=plan.dtype) for x in xs]
     with without_autocast(weight.device):
@@ -171,15 +173,10 @@ def _spectral_backward(
 def _empty_outputs(
     xs: Sequence[Tensor], weight: Tensor, geometry: Sequence[int], terms: Sequence[int], outputs: Sequence[int]
 ) -> list[Tensor]:
-    """The output stacks: as large as what the operators of their first scales write."""
     operators = _per_operator(geometry, xs[0].ndim - 3)
-    operator_of = {terms[i]: terms[i + 2] for i in range(0, len(terms), 4)}
-    ys = []
-    for stack, count in enumerate(outputs):
-        numbers = operators[operator_of[sum(outputs[:stack])]]
-        space = numbers[0 if numbers[-1] else 1 : -1 : FIELDS]
-        ys.append(xs[0].new_empty(xs[0].shape[0], weight.shape[0], count, *space))
-    return ys
+    numbers = [operators[n] for n in writers(terms, outputs)]
+    spaces = [own[0 if own[-1] else 1 : -1 : FIELDS] for own in numbers]
+    return empty_stacks(xs[0], weight.shape[0], outputs, spaces, xs[0].dtype)
 
 
 @_spectral.register_fake
@@ -248,11 +245,8 @@ def contract(
     eps = torch.finfo(dtype).eps
     tables = [transfer_of(axis, eps).to(dtype) for axis in axes]
     geometry = [n for own in operators for n in (*(n for axis in own for n in described(axis)), own[0].transposed)]
-    products = [i for product in contraction.products for i in product]
-    terms = [i for term in contraction.terms for i in term]
-    outputs = list(contraction.outputs)
-    arguments = list(x), weight, tables, [int(n) for n in geometry], products, terms, outputs
-    ys: list[Tensor] = torch.ops.scalegroup.spectral(*arguments)
+    numbers = [int(n) for n in geometry]
+    ys: list[Tensor] = torch.ops.scalegroup.spectral(list(x), weight, tables, numbers, *packed(contraction))
     return ys
 
 

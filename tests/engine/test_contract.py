@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -23,18 +24,24 @@ from scalegroup.symbolic import Basis, HermiteBasis, SymbolicBasis
 TORCH_MODE = {"zeros": "constant", "replicate": "replicate", "reflect": "reflect", "circular": "circular"}
 modes = st.sampled_from(sorted(TORCH_MODE))
 WITHOUT_C = " by torch's matrix products"
+NARROW = {f" in registers of {size} bytes": size for size in (16, 32)}  # as other processors have
 FAST = [*METHODS[2:], "separable" + WITHOUT_C]  # all but the oracle
+FAST += ["separable" + suffix for suffix, size in NARROW.items() if size < native.registers()]
 
 
 @contextmanager
 def chosen(method: str) -> Iterator[str]:
     """The name of a method for `contract`; with the suffix the compiled library is not there."""
     with pytest.MonkeyPatch.context() as patch:
-        if method.endswith(WITHOUT_C):
+        name = "separable" if method.startswith("separable") else method
+        suffix = method.removeprefix(name)
+        if suffix == WITHOUT_C:
             patch.setattr(native, "library", lambda: None)
-        elif method == "separable" and native.library() is None:
+        elif suffix in NARROW:
+            patch.setattr(native, "registers", lambda: NARROW[suffix])
+        elif name == "separable" and native.library() is None:
             pytest.skip("the library in C was not built: there was no compiler")
-        yield method.removesuffix(WITHOUT_C)
+        yield name
 
 
 class Case(NamedTuple):
@@ -65,11 +72,20 @@ def symbolic_basis(dim: int) -> Basis:
     return SymbolicBasis(functions, dim, products=[(0,) * dim, (1,) * dim, (2,) + (0,) * (dim - 1)])
 
 
+@st.composite
+def any_products(draw: st.DrawFn, dim: int) -> Basis:
+    """Any list of products: nothing says that a function occurs with as many others as the one before."""
+    listed = draw(st.lists(st.tuples(*[st.integers(0, 2)] * dim), min_size=1, max_size=5, unique=True))
+    used = sorted({n for product in listed for n in product})
+    functions = ["exp(-x**2/2)", "x*exp(-x**2)", "(1 - x**2)*exp(-x**2/2)"][: len(used)]
+    return SymbolicBasis(functions, dim, products=[tuple(used.index(n) for n in product) for product in listed])
+
+
 def bases(dim: int) -> st.SearchStrategy[Basis]:
     """Total and each degree, equal and different per axis, and symbolic products that are not a full grid."""
     each = st.tuples(*[st.integers(0, 2)] * dim).map(lambda orders: HermiteBasis(orders, dim, "each"))
     total = st.integers(0, 3).map(lambda order: HermiteBasis(order, dim))
-    return total | each | st.just(dim).map(symbolic_basis)
+    return total | each | st.just(dim).map(symbolic_basis) | any_products(dim)
 
 
 def interactions(kind: str, scales: int, extent: int, scale_padding: str, transposed: bool) -> Contraction:
@@ -165,9 +181,13 @@ def one_case(dim: int = 2, size: int = 9, stride: int = 2, channels: int = 2, or
 
 
 def worst(found: tuple[Tensor, ...], wanted: tuple[Tensor, ...]) -> float:
-    """The largest difference, relative to the largest number of each tensor."""
+    """The largest difference, relative to the largest number of each tensor.
+
+    What goes in is of order one. On one circular voxel, say, the terms cancel to 1e-16, or to 4e-3 with an error of
+    1.1e-7 in float32: sums below 0.1 are compared with that, since they carry the rounding of their terms.
+    """
     pairs = zip(found, wanted, strict=True)
-    return max(float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=1e-6)) for a, b in pairs)
+    return max(float((a.double() - b.double()).abs().max() / b.double().abs().max().clamp(min=0.1)) for a, b in pairs)
 
 
 # Each method is the oracle. Operators here know their taps only, so the spectral one too has nothing else to go by.
@@ -263,6 +283,46 @@ def test_every_length_of_a_row_is_right(method: str, channels: tuple[int, int], 
     assert worst(case.run(method, torch.float32), exact) < 1e-5
 
 
+@pytest.mark.parametrize("method", SEPARABLE)
+def test_gradients_are_the_same_in_every_run(method: str) -> None:
+    """Which thread works on what may not depend on how fast the others are."""
+    case = one_case(dim=3, size=13)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, *others = [case.run(method, torch.float32) for _ in range(10)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True))
+
+
+def test_an_old_library_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    if native.library() is None:
+        pytest.skip("the library in C was not built: there was no compiler")
+    monkeypatch.setattr(native, "_INTERFACE", -1)
+    native.library.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="is of another version of scalegroup and not used; install again"):
+            assert native.library() is None
+    finally:
+        native.library.cache_clear()
+
+
+@pytest.mark.parametrize("method", ["dense", *FAST])
+def test_tensors_that_look_at_every_operation_pass(method: str) -> None:
+    """As MONAI's MetaTensor, which its transforms make, and whose `new_empty` takes a shape only."""
+
+    class Watching(torch.Tensor):
+        def new_empty(self, size: tuple[int, ...], *args: object, **kwargs: object) -> Tensor:
+            return super().new_empty(size, *args, **kwargs)  # type: ignore[call-overload, no-any-return]
+
+    case = one_case()
+    plain = case.run(method)
+    with chosen(method) as name:
+        y = contract([x.as_subclass(Watching) for x in case.x], case.weight, *case[2:], name)
+    torch.testing.assert_close(y[0].as_subclass(torch.Tensor).flatten(), plain[0])
+
+
 def test_scales_that_no_term_reads_have_no_gradient() -> None:
     case = one_case(dim=2)
     some = Contraction(case.contraction.products, (Term(0, 1, 0, 0),), (1,))
@@ -301,15 +361,19 @@ def test_every_output_scale_needs_a_term(method: str) -> None:
 # Mixed precision, compiled and exported programs
 
 
-@given(cases())
-def test_bfloat16_autocast_is_near(case: Case) -> None:
+@pytest.mark.parametrize("method", ["dense", *FAST])
+@settings(max_examples=25)
+@given(case=cases())
+def test_bfloat16_autocast_is_near(method: str, case: Case) -> None:
+    """Within 2e-2, or, where terms cancel, within the rounding to 8 bits of what goes in and out (3 times 2^-9)."""
     exact = case.run("dense")[0]
-    for method in METHODS[1:]:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            x = [stack.float() for stack in case.x]
-            y = flat(contract(x, case.weight.float(), case.operators, case.contraction, method))
-        assert y.dtype == torch.bfloat16
-        assert float((y.double() - exact).norm() / exact.norm().clamp(min=1e-6)) < 2e-2
+    sizes = [[replace(axis, taps=axis.taps.abs()) for axis in axes] for axes in case.operators]
+    terms = flat(contract([x.abs() for x in case.x], case.weight.abs(), sizes, case.contraction, "dense"))
+    with torch.autocast("cpu", dtype=torch.bfloat16), chosen(method) as name:
+        x = [stack.float() for stack in case.x]
+        y = flat(contract(x, case.weight.float(), case.operators, case.contraction, name))
+    assert y.dtype == torch.bfloat16
+    assert float((y.double() - exact).norm()) < max(2e-2 * float(exact.norm()), 3 * 2**-9 * float(terms.norm()))
 
 
 @pytest.mark.parametrize("dim", [1, 3])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+import warnings
 from functools import cache
 from importlib.util import find_spec
 
@@ -20,10 +21,12 @@ from scalegroup.engine.layout import Axes, Layout
 WORKSPACE_BYTES = 1 << 26  # of all threads together
 _SLAB_BYTES = 1 << 22  # responses to the X functions of a slab, read once for each Y function
 _BLOCK_BYTES = 1 << 19  # responses to the pairs of a block, read once for each tile of the mix: half a level-2 cache
-_FROM_SYSTEM_BYTES = 1 << 25
+_FROM_SYSTEM_BYTES = 1 << 25  # above it glibc returns memory to the system at once
 _SLACK = 16  # numbers behind a buffer that the widest register may read
 
-_LONG = ctypes.c_long
+_INTERFACE = 2  # of contract.c
+
+_LONG = ctypes.c_int64
 _POINTER = ctypes.c_void_p
 
 
@@ -48,10 +51,23 @@ class _Tables(ctypes.Structure):
 def library() -> ctypes.CDLL | None:
     """The compiled library, or None where it was not built or does not find the OpenMP functions of torch."""
     spec = find_spec("scalegroup.engine.native._contract")
+    if spec is None or spec.origin is None:
+        return None
     try:
-        return None if spec is None or spec.origin is None else ctypes.CDLL(spec.origin)
+        found = ctypes.CDLL(spec.origin)
     except OSError:
         return None
+    if found.scalegroup_interface() != _INTERFACE:
+        text = f"{spec.origin} is of another version of scalegroup and not used; install again: pip install -e ."
+        warnings.warn(text, stacklevel=2)
+        return None
+    return found
+
+
+def registers() -> int:
+    """Bytes of the registers that are used: 64, 32 or 16."""
+    found = library()
+    return 0 if found is None else int(found.scalegroup_registers())
 
 
 @cache
@@ -75,15 +91,27 @@ def in_large_pages(fresh: Tensor) -> Tensor:
 
 def contract(x: Tensor, mix: Tensor, axes: Axes, layout: Layout, y: Tensor, more: bool) -> None:
     """As `slabs.contract`, for tensors on the CPU whose volumes are contiguous."""
-    _run(x, y, axes, layout, more=more, mix=mix.contiguous())
+    x = _with_slack(x)
+    shape = _blocks(x, y, axes, layout)
+    shape.more = more
+    _run(x, y, axes, layout, shape, mix=mix.contiguous())
 
 
 def weight_gradient(x: Tensor, g: Tensor, axes: Axes, adjoint: Axes, layout: Layout) -> Tensor:
     """As `slabs.weight_gradient`, for tensors on the CPU whose volumes are contiguous."""
     axes = Axes((*axes.matrices[:2], adjoint.matrices[2]), (*axes.bands[:2], adjoint.bands[2]))
-    grad = x.new_zeros(torch.get_num_threads(), len(layout.pairs) * x.shape[1], len(layout.prefix), g.shape[1])
-    _run(x, g, axes, layout, grad=grad)
+    x = _with_slack(x)
+    shape = _blocks(x, g, axes, layout, gradient=True)
+    grad = x.new_zeros((shape.threads, len(layout.pairs) * x.shape[1], len(layout.prefix), g.shape[1]))
+    _run(x, g, axes, layout, shape, grad=grad)
     return grad.sum(0).permute(1, 2, 0)
+
+
+def _with_slack(x: Tensor) -> Tensor:
+    """`x` such that a register may read beyond its end: only where a slice is smaller than a register, it does."""
+    if x.shape[3] * x.shape[4] >= _SLACK:
+        return x
+    return torch.cat([x.flatten(), x.new_zeros(_SLACK)])[: x.numel()].view(x.shape)
 
 
 def _run(
@@ -91,23 +119,17 @@ def _run(
     y: Tensor,
     axes: Axes,
     layout: Layout,
-    more: bool = False,
+    shape: _Shape,
     mix: Tensor | None = None,
     grad: Tensor | None = None,
 ) -> None:
     """One call: the contraction into `y`, or the gradient of the weights for the gradient `y`."""
     (ax, ay, az), (band_x, band_y, band_z) = axes
-    plane = x.shape[3] * x.shape[4]
-    if plane < _SLACK:  # the only rows that are read beyond their end and are not our own
-        x = torch.cat([x.flatten(), x.new_zeros(_SLACK)])[: x.numel()].view(x.shape)
     z_table = torch.cat([az.transpose(1, 2).reshape(-1), x.new_zeros(_SLACK)])  # Z is applied from the right
     tables = [ax.transpose(0, 1).contiguous(), ay.contiguous(), z_table]
     indices = [torch.tensor(layout.pairs), torch.tensor(layout.prefix)]
     bands = [band.contiguous() for band in (band_x, band_y, band_z)]
-    shape = _blocks(x, y, axes, layout)
-    shape.more = more
-    shape.threads = max(1, min(torch.get_num_threads(), WORKSPACE_BYTES // (shape.workspace * x.element_size())))
-    work = x.new_empty(shape.threads, shape.workspace)
+    work = x.new_empty((shape.threads, shape.workspace))
     arguments = _Tables(
         (_POINTER * 3)(*(table.data_ptr() for table in tables)),
         (_POINTER * 3)(*(band.data_ptr() for band in bands)),
@@ -119,11 +141,11 @@ def _run(
     pointers = [x.data_ptr(), mixing, gradient[0], work.data_ptr(), gradient[1], collected]
     is_double = _LONG(x.dtype == torch.float64)
     call = library().scalegroup_contract  # type: ignore[union-attr]
-    call(is_double, ctypes.byref(shape), ctypes.byref(arguments), *map(_POINTER, pointers))
+    call(_LONG(registers()), is_double, ctypes.byref(shape), ctypes.byref(arguments), *map(_POINTER, pointers))
 
 
-def _blocks(x: Tensor, y: Tensor, axes: Axes, layout: Layout) -> _Shape:
-    """The geometry of a call: how thick the slabs are, how high the blocks, and what a thread needs for them."""
+def _blocks(x: Tensor, y: Tensor, axes: Axes, layout: Layout, gradient: bool = False) -> _Shape:
+    """The geometry of a call: how thick the slabs are, how high the blocks, for how many threads there is room."""
     batch, channels, *inner = x.shape
     out_channels, outer = y.shape[1], y.shape[2:]
     functions = [len(matrix) for matrix in axes.matrices]
@@ -136,7 +158,11 @@ def _blocks(x: Tensor, y: Tensor, axes: Axes, layout: Layout) -> _Shape:
         block = len(layout.pairs) * out_channels * inner[1] * inner[2] + rows * inner[2]
     else:
         block = rows * (row + (functions[2] * out_channels + 1) * inner[2])  # the gradient needs a row more
+    workspace = slices * first + block + _SLACK
+    weights = len(layout.prefix) * len(layout.pairs) * channels * out_channels
+    room = WORKSPACE_BYTES // ((workspace + (weights if gradient else 0)) * size)
     return _Shape(
+        threads=max(1, min(torch.get_num_threads(), room)),
         batch=batch,
         in_channels=channels,
         out_channels=out_channels,
@@ -151,6 +177,6 @@ def _blocks(x: Tensor, y: Tensor, axes: Axes, layout: Layout) -> _Shape:
         late=layout.late,
         slices=slices,
         rows=rows,
-        workspace=slices * first + block + _SLACK,
-        weights=len(layout.prefix) * len(layout.pairs) * channels * out_channels,
+        workspace=workspace,
+        weights=weights,
     )

@@ -57,7 +57,7 @@ static void NAME(multiply)(long rows, long columns, long depth, const REAL *a, l
 }
 
 /* The columns that some rows of a matrix with this band use together. */
-static inline void NAME(reach)(const long *band, long all, long start, long rows, long *low, long *high) {
+static inline void NAME(reach)(const int64_t *band, long all, long start, long rows, long *low, long *high) {
     *low = band[start], *high = band[all + start];
     for (long r = start + 1; r < start + rows; r++) {
         if (band[r] < *low) *low = band[r];
@@ -171,19 +171,23 @@ static void NAME(weights)(const Shape *s, const Tables *t, const REAL *x, const 
                 }
             /* Functions that need equally many pairs share a product, and so do few channels, to fill a register. */
             for (long f = 0, end; f < s->functions[2]; f = end) {
-                for (end = f + 1; end < s->functions[2]; end++)
+                long most = t->prefix[f];
+                for (end = f + 1; end < s->functions[2]; end++) {
                     if (t->prefix[end] != t->prefix[f] && (end - f) * s->out_channels >= LANES) break;
-                NAME(multiply)(t->prefix[f] * s->in_channels, (end - f) * s->out_channels, rows * s->in[2], v, columns,
+                    if (t->prefix[end] > most) most = t->prefix[end];
+                }
+                NAME(multiply)(most * s->in_channels, (end - f) * s->out_channels, rows * s->in[2], v, columns,
                                turned + f * s->out_channels, all, grad + f * s->out_channels, all, 1);
             }
         }
 }
 
-/* All samples and slabs, shared out among the threads. With `grad` the gradient of the weights, one copy for each thread. */
+/* All samples and slabs, shared out among the threads, always in the same way: sums must not change from run to run.
+   With `grad` the gradient of the weights, one copy for each thread. */
 static void NAME(run)(const Shape *s, const Tables *t, const REAL *x, const REAL *mix, REAL *y, REAL *work, const REAL *g,
                       REAL *grad) {
     long slabs = (s->out[0] + s->slices - 1) / s->slices;
-#pragma omp parallel for schedule(dynamic) num_threads(s->threads)
+#pragma omp parallel for schedule(static) num_threads(s->threads)
     for (long task = 0; task < s->batch * slabs; task++) {
         long n = task / slabs, start = task % slabs * s->slices;
         long slices = s->out[0] - start < s->slices ? s->out[0] - start : s->slices;
@@ -199,3 +203,5 @@ static void NAME(run)(const Shape *s, const Tables *t, const REAL *x, const REAL
 }
 
 #undef LANES
+#undef REAL
+#undef SUFFIX
