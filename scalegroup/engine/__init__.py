@@ -7,11 +7,12 @@ from scalegroup.engine.cost import Cost
 from scalegroup.engine.execute import METHODS, contract
 from scalegroup.engine.opaque import tell_compiler
 from scalegroup.engine.operators import AxisOperator
-from scalegroup.engine.planner import Candidate, Plan, choose, cost_of, seconds
+from scalegroup.engine.planner import ENGINES, Candidate, Plan, choose, cost_of, seconds
 from scalegroup.engine.resample import along_axes, resample, smooth
 from scalegroup.engine.response import Response
 
 __all__ = [
+    "ENGINES",
     "METHODS",
     "AxisOperator",
     "Candidate",

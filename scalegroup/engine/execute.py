@@ -13,7 +13,7 @@ from scalegroup.engine.contraction import Contraction
 from scalegroup.engine.operators import AxisOperator
 from scalegroup.errors import ScaleGroupError
 
-METHODS = ("auto", *planner.METHODS)
+METHODS = ("auto", *planner.ENGINES)
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -49,8 +49,10 @@ def contract(
     _check(x, weight)
     if method == "auto":
         batch, size = x[0].shape[0], weight.dtype.itemsize
+        if weight.device.type == "cpu":
+            size = max(size, 4)  # half precision is computed in float32 there
         method = planner.choose(weight.shape, operators, contraction, size, batch, weight.device)
-    y: list[Tensor] = planner.METHODS[method].contract(x, weight, operators, contraction)
+    y: list[Tensor] = planner.ENGINES[method].contract(x, weight, operators, contraction)
     return y
 
 

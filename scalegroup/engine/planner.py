@@ -18,7 +18,7 @@ from scalegroup.engine.contraction import Contraction
 from scalegroup.engine.cost import Cost
 from scalegroup.engine.operators import AxisOperator
 
-METHODS = {"dense": dense, "separable": separable, "spectral": spectral}
+ENGINES = {"dense": dense, "separable": separable, "spectral": spectral}
 AUTOMATIC = ("dense", "separable")  # the same function up to rounding; spectral kernels differ from taps by their error
 
 
@@ -58,13 +58,39 @@ def cost_of(
         operators: one sequence of axes per operator.
         contraction: what is computed.
         itemsize: bytes of a number. Default 4.
+
+    Returns:
+        Multiply-adds, bytes and calls of a forward pass.
+
+    Example:
+        >>> from scalegroup.engine import Term
+        >>> blur = Contraction(((0, 0, 0),), (Term(0, 0, 0, 0),), (1,))
+        >>> axis = AxisOperator(torch.ones(1, 9), start=-4, stride=1, n_in=16, n_out=16)
+        >>> [cost_of(method, (2, 2, 1, 1), [[axis] * 3], blur).multiply_adds for method in ("dense", "separable")]
+        [11946852, 344064]
     """
-    cost: Cost = METHODS[method].cost(weight_shape, operators, contraction, itemsize)
+    cost: Cost = ENGINES[method].cost(weight_shape, operators, contraction, itemsize)
     return cost
 
 
 def seconds(method: str, cost: Cost, out_channels: int, batch: int, device: torch.device) -> float:
-    """The time that the model expects."""
+    """The time that the model expects of a forward pass.
+
+    Args:
+        method: "dense", "separable" or "spectral".
+        cost: of one sample of the batch, see `cost_of`.
+        out_channels: of the layer; torch's convolutions compute sixteen together, whether there are as many or not.
+        batch: samples.
+        device: its kind counts, CPU or GPU.
+
+    Returns:
+        Seconds.
+
+    Example:
+        >>> cost = Cost(multiply_adds=10**9, bytes=10**6, calls=1)
+        >>> [round(seconds(method, cost, 16, 1, torch.device("cpu")), 4) for method in ("dense", "separable")]
+        [0.0052, 0.0087]
+    """
     speed = (_CPU if device.type == "cpu" else _GPU)[method]
     work = float(cost.multiply_adds)
     if method == "dense":
@@ -80,7 +106,26 @@ def choose(
     batch: int,
     device: torch.device,
 ) -> str:
-    """The method that "auto" stands for: dense or separable, whichever the model expects to be faster."""
+    """The method that "auto" stands for: dense or separable, whichever the model expects to be faster.
+
+    Args:
+        weight_shape: `(O, C, T, F)`.
+        operators: one sequence of axes per operator.
+        contraction: what is computed.
+        itemsize: bytes of a number.
+        batch: samples.
+        device: its kind counts, CPU or GPU.
+
+    Returns:
+        "dense" or "separable".
+
+    Example:
+        >>> from scalegroup.engine import Term
+        >>> blur = Contraction(((0, 0, 0),), (Term(0, 0, 0, 0),), (1,))
+        >>> axis = AxisOperator(torch.ones(1, 9), start=-4, stride=1, n_in=48, n_out=48)
+        >>> choose((16, 16, 1, 1), [[axis] * 3], blur, 4, 1, torch.device("cpu"))
+        'separable'
+    """
     prices = []
     for method in AUTOMATIC:
         cost = cost_of(method, weight_shape, operators, contraction, itemsize)

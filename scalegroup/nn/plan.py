@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from scalegroup.engine import Candidate, Contraction, Plan, choose, cost_of, seconds
-from scalegroup.engine.planner import METHODS
+from scalegroup.engine import ENGINES, Candidate, Contraction, Cost, Plan, autocasts, choose, cost_of, seconds
 from scalegroup.errors import ScaleGroupError
 from scalegroup.nn.haar import haar_grids
 from scalegroup.nn.module import Samples, group_of, on_grids
@@ -30,18 +30,16 @@ def plan(layer: Convolution, input_shape: Sequence[int] | Sequence[Sequence[int]
         lifted = haar_grids(layer.scales_in_use(), spaces[0], divisor=layer.divisor, padding_mode=layer.padding_mode)
         spaces = [tuple(sizes) for sizes, _ in lifted]
     operators = layer.operators(spaces)
-    device, batch = next(layer.parameters()).device, shapes[0][0]
-    size = next(layer.parameters()).dtype.itemsize
+    device, batch, size = next(layer.parameters()).device, shapes[0][0], _itemsize(layer)
     chosen: list[str] = []
-    costs = {method: cost_of(method, (1, 1, 1, 1), [], Contraction((), (), ()), size) for method in METHODS}
-    expected = dict.fromkeys(METHODS, 0.0)
+    costs, expected = dict.fromkeys(ENGINES, Cost(0, 0, 0)), dict.fromkeys(ENGINES, 0.0)
     for weight, (i, j) in zip(layer.weights, layer.paths, strict=True):
         terms = layer.terms(i, j)
         contraction = Contraction(layer.products, terms, (1 + max(term.target for term in terms),))
         problem = (*weight.shape[:3], len(layer.products)), operators, contraction, size
-        for method in METHODS:
+        for method in ENGINES:
             cost = cost_of(method, *problem)
-            costs[method] = type(cost)(*(a + b for a, b in zip(costs[method], cost, strict=True)))
+            costs[method] = Cost(*(a + b for a, b in zip(costs[method], cost, strict=True)))
             expected[method] += seconds(method, cost, weight.shape[0], batch, device)
         chosen.append(choose(*problem, batch, device) if layer.method == "auto" else layer.method)
     reason = "asked for"
@@ -49,9 +47,10 @@ def plan(layer: Convolution, input_shape: Sequence[int] | Sequence[Sequence[int]
         chosen, reason = ["dense"], "frozen: constant kernels"
     elif layer.method == "auto":
         reason = "expected to be faster than the other of dense and separable, which compute the same"
-    brief = [method for method in METHODS if expected[method] < LONGEST]
+    runs = chosen if layer.frozen else ENGINES  # a frozen layer runs in one way
+    brief = [method for method in ENGINES if method in runs and expected[method] < LONGEST]
     times = _measured(layer, shapes, brief) if measure else {}
-    candidates = [Candidate(method, costs[method], expected[method], times.get(method)) for method in METHODS]
+    candidates = [Candidate(method, costs[method], expected[method], times.get(method)) for method in ENGINES]
     title = f"{type(layer).__name__} {' '.join('×'.join(map(str, shape)) for shape in shapes)}"
     return Plan(title, " + ".join(sorted(set(chosen))), reason, tuple(candidates))
 
@@ -62,12 +61,26 @@ def _checked(layer: Convolution, given: Sequence[int] | Sequence[Sequence[int]])
     count = len(layer.scales_in_use()) if on_grids(layer.in_type) else 1
     if count > 1 or on_grids(layer.in_type):
         channels //= len(group_of(layer.in_type).scales)
-    listed: Any = given if given and isinstance(given[0], Sequence) else [given]
-    shapes = [tuple(shape) for shape in listed]
-    if len(shapes) != count or any(len(shape) != dim + 2 or shape[1] != channels for shape in shapes):
-        expected = f"{count} shape(s) (batch, {channels}, {dim} sizes)"
-        raise ScaleGroupError(expected, given, "give the shape of what forward takes")
-    return shapes
+    nested = isinstance(given, Sequence) and len(given) > 0 and isinstance(given[0], Sequence)
+    listed: Any = given if nested else [given]
+    if len(listed) != count or not all(_is_shape(shape, dim, channels) for shape in listed):
+        expected = f"{count} shape(s) (batch, {channels}, {dim} sizes) of integers >= 1"
+        raise ScaleGroupError(expected, repr(given), "give the shape of what forward takes")
+    return [tuple(shape) for shape in listed]
+
+
+def _is_shape(given: object, dim: int, channels: int) -> bool:
+    if not isinstance(given, Sequence) or len(given) != dim + 2:
+        return False
+    return all(isinstance(n, int | np.integer) and n >= 1 for n in given) and given[1] == channels
+
+
+def _itemsize(layer: Convolution) -> int:
+    """Bytes of the numbers that a forward pass now computes with."""
+    weight = next(layer.parameters())
+    device = weight.device.type
+    dtype = torch.get_autocast_dtype(device) if autocasts(weight.device) else weight.dtype
+    return max(dtype.itemsize, 4) if device == "cpu" else dtype.itemsize  # half precision is computed in float32 there
 
 
 def _measured(layer: Convolution, shapes: list[tuple[int, ...]], methods: Sequence[str]) -> dict[str, float]:
