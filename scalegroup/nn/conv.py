@@ -42,10 +42,17 @@ class GroupConv(Convolution):
         kernel_size: samples along each axis of free kernels, odd. Default 3.
         divisor: where a volume is lifted to a grid for each scale: product of the strides of the network, see
             `nn.HaarLift`. Default: this layer's own (the least common multiple over the axes).
-        method: "auto", "dense", "separable" or "spectral"; how the engine executes it. "spectral" computes with the
-            continuous functions in place of their taps where the volume is periodic (`padding_mode="circular"`), or
-            the kernel resolved by its voxels: then a linear layer is equivariant to rounding error on periodic input
-            without frequencies above its grids'. Default "auto".
+        method: how the engine executes it; `plan(input_shape)` says which method runs, and what each one costs.
+            Default "auto".
+
+            - "dense": full kernels, applied by torch's convolutions.
+            - "separable": the same function, axis by axis, at a price that hardly grows with the width of the kernel.
+            - "auto": of these two the one that is expected to be faster, for each shape of the input.
+            - "spectral": in the Fourier domain, with the continuous functions in place of their taps where the volume
+              is periodic (`padding_mode="circular"`), or the kernel resolved by its voxels: then a linear layer is
+              equivariant to rounding error on periodic input without frequencies above its grids'.
+
+            Gradients of gradients, and `torch.func` (`grad`, `jvp`, `vmap`), work with "dense" only.
 
     Shape:
         `(batch, in_type.size, *space)` to `(batch, out_type.size, *ceil(space / stride))`; for groups with
@@ -65,6 +72,8 @@ class GroupConv(Convolution):
         torch.Size([1, 8, 9, 8, 7])
         >>> lift
         GroupConv(1*scalar -> 2*regular, order=2, sigma=1)
+        >>> lift.plan((1, 1, 9, 8, 7)).method
+        'separable'
     """
 
     def forward(self, x: Samples, output_size: Sequence[int] | None = None) -> Samples:
