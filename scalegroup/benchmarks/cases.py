@@ -8,22 +8,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
 from scalegroup.benchmarks.baselines import PlainConvs, PublishedConv
-from scalegroup.engine import METHODS
+from scalegroup.engine import METHODS, native
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models import UNet
 from scalegroup.nn import GroupConv
 from scalegroup.symbolic import HermiteBasis
 
 WIDTHS = (5, 9, 13, 25)
+WIDTH_WITHOUT_C = 9
 SIZES = ((8, 64), (16, 48), (32, 48), (32, 24))  # channels, voxels per axis
 SCALES = 4
 BASES = {27: HermiteBasis((2, 2, 2), 3, "each"), 10: HermiteBasis(2, 3)}  # by their number of functions
 PUBLISHED, PLAIN = "published", "plain"  # the baselines
+WITHOUT_C = "separable without C"  # as where there was no compiler: torch's matrix products
 SMALL_VOLUME = 20480  # C·N² up to which torch does not use oneDNN for a single volume and a narrow kernel
 TRAINING = 3  # times the multiply-adds of a forward pass: the output and two gradients
 
@@ -73,7 +76,7 @@ class Layer(Case):
 
     Args:
         method: one of the engine, or the baseline "published" (dense kernels, one grouped convolution) or "plain"
-            (four convolutions with 3×3×3 kernels).
+            (four convolutions with 3×3×3 kernels), or "separable without C" (as where there was no compiler).
         functions: in the basis: 27 (each degree up to 2) or 10 (total degree up to 2).
         width: of the kernels in voxels, at all scales.
         channels: fields in the input and in the output.
@@ -138,10 +141,12 @@ class Layer(Case):
             inputs = [torch.randn(batch, self.channels, *space, device=device) for batch in batches]
         else:
             inputs = [torch.randn(1, SCALES * self.channels, *space, device=device)]
-        if not self.train:
-            return partial(_forward, layer, inputs)
-        slopes = [torch.randn_like(x) for x in inputs]  # outputs are as large as inputs
-        return partial(_forward_backward, layer, [x.requires_grad_() for x in inputs], slopes)
+        if self.train:
+            slopes = [torch.randn_like(x) for x in inputs]  # outputs are as large as inputs
+            run: Callable[[], object] = partial(_forward_backward, layer, [x.requires_grad_() for x in inputs], slopes)
+        else:
+            run = partial(_forward, layer, inputs)
+        return partial(_without_c, run) if self.method == WITHOUT_C else run
 
     def _layer(self) -> torch.nn.Module:
         if self.method == PLAIN:
@@ -150,7 +155,7 @@ class Layer(Case):
         # Nearly equal scales, the largest of them 1: all kernels have the width of the largest.
         group = ScaleTranslationGroup(3, base=1.001, num_scales=SCALES, first=1 - SCALES)
         field = self.channels * group.regular
-        method = "dense" if self.method == PUBLISHED else self.method
+        method = {PUBLISHED: "dense", WITHOUT_C: "separable"}.get(self.method, self.method)
         conv = GroupConv(field, field, basis=basis, support=self.width // 2, bias=False, method=method)
         return PublishedConv(conv) if self.method == PUBLISHED else conv
 
@@ -159,6 +164,11 @@ def _forward(layer: torch.nn.Module, inputs: Sequence[Tensor]) -> tuple[Tensor, 
     with torch.no_grad():
         y = layer(*inputs)
     return y if isinstance(y, tuple) else (y,)
+
+
+def _without_c(run: Callable[[], object]) -> object:
+    with patch.object(native, "library", lambda: None):
+        return run()
 
 
 def _forward_backward(layer: torch.nn.Module, inputs: Sequence[Tensor], slopes: Sequence[Tensor]) -> tuple[Any, ...]:
@@ -224,7 +234,7 @@ def layers(
     """One layer by all methods, forward and with both gradients.
 
     Dense kernels and plain ones cost the same for every basis, and are measured with 27 functions; what "auto" chooses
-    is measured with 10, the basis that layers have by default.
+    is measured with 10, the basis that layers have by default. So is what runs without C, and at 9 voxels only.
 
     Args:
         sizes: pairs of channels and voxels per axis.
@@ -238,10 +248,11 @@ def layers(
     """
     kinds = [(PLAIN, 27), (PUBLISHED, 27)]
     kinds += [(method, functions) for functions in BASES for method in methods if functions in _functions(method)]
+    without_c = [(WITHOUT_C, 10)] if "separable" in methods else []
     return [
         Layer(method, functions, width, channels, size, train)
         for (channels, size), width, train in product(sizes, widths, (False, True))
-        for method, functions in kinds
+        for method, functions in (*kinds, *(without_c if width == WIDTH_WITHOUT_C else ()))
     ]
 
 

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import torch
 
-from scalegroup.benchmarks.cases import Case
+from scalegroup.benchmarks.cases import WITHOUT_C, Case
 from scalegroup.errors import ScaleGroupError
 
 Key = TypeVar("Key", bound=Hashable)
@@ -24,7 +24,8 @@ Key = TypeVar("Key", bound=Hashable)
 # Multiply-adds in a second; a case that would take longer than the limit at this rate is not tried.
 RATE = {"cpu": 150e9, "cuda": 5e12}
 SLOW, SLOWEST = 2.0, 5.0  # seconds; slow cases are run once more, the slowest ones are not
-LEAST, MOST = 3, 15  # runs of the others
+LEAST, ENOUGH, MOST = 3, 7, 15  # runs of the others
+FOR_ENOUGH = 4  # times the budget that is spent on the first seven runs; further ones keep to the budget
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Measurement:
             not; None where it is not known.
         longer_than: seconds after which a run was stopped.
         note: why there is no time.
+        times: seconds of the runs that took turns with those of other cases, in this order.
     """
 
     case: Case
@@ -47,6 +49,7 @@ class Measurement:
     memory: int | None = None
     longer_than: float | None = None
     note: str = ""
+    times: tuple[float, ...] = ()
 
 
 def measure(
@@ -63,7 +66,8 @@ def measure(
         device: "cpu" or "cuda".
         threads: of torch.
         limit: seconds for one run. Cases that need more at `RATE` multiply-adds in a second are not tried.
-        budget: seconds of runs in turns for each case; there are at least three (one for those above two seconds).
+        budget: seconds of runs in turns for each case. There are at least three (one for those above two seconds), and
+            seven where these take no longer than four times the budget.
 
     Raises:
         ScaleGroupError: for a device that is not there, or numbers out of range.
@@ -98,7 +102,9 @@ def _measure_group(
     slow = {case for case in again if known[case] > SLOW}
     times = in_turns(again, budget, slow, _synchronise(device))
     return [
-        Measurement(case, statistics.median(times[case]), len(times[case]), first[case].memory)
+        Measurement(
+            case, statistics.median(times[case]), len(times[case]), first[case].memory, times=tuple(times[case])
+        )
         if case in times
         else first[case]
         for case in cases
@@ -115,7 +121,7 @@ def in_turns(
 
     Args:
         functions: what to time.
-        budget: seconds for the runs of each.
+        budget: seconds for the runs of each, and four times as many for the first seven.
         slow: those that are run only once, and without a run before.
         synchronise: waits until the device has done its work.
 
@@ -135,7 +141,8 @@ def in_turns(
 def _wants_more(own: Sequence[float], budget: float, slow: bool) -> bool:
     if slow:
         return not own
-    return len(own) < LEAST or (len(own) < MOST and sum(own) < budget)
+    count, spent = len(own), sum(own)
+    return count < LEAST or (count < ENOUGH and spent < FOR_ENOUGH * budget) or (count < MOST and spent < budget)
 
 
 def timed(function: Callable[[], object], synchronise: Callable[[], object] = lambda: None) -> float:
@@ -161,13 +168,16 @@ def _expected(case: Case, limit: float, budget: float) -> float:
         return 0.0
     if dense and getattr(case, "width", 0) > FAST_WIDTH:
         return limit if case.easier is None else STARTING
-    seconds = counted / (rate if dense else rate / 5)
-    rest = 0.0 if seconds > SLOWEST else seconds if seconds > SLOW else seconds + max(LEAST * seconds, budget)
-    return STARTING + seconds + rest
+    seconds = counted / rate * (1 if dense else SLOWER.get(case.method, 2))
+    if seconds > SLOW:
+        return STARTING + seconds + (0.0 if seconds > SLOWEST else seconds)
+    runs = max(LEAST * seconds, min(ENOUGH * seconds, FOR_ENOUGH * budget), budget)
+    return STARTING + seconds + seconds + runs
 
 
 DENSE = ("published", "dense")
 FAST_WIDTH = 13  # torch has fast dense kernels for all sizes up to here; wider ones are likely to be stopped
+SLOWER = {"spectral": 5, WITHOUT_C: 5}  # seconds for the multiply-adds of dense kernels of one second
 STARTING = 0.2  # seconds; a process, its layers and its inputs
 
 

@@ -69,8 +69,8 @@ def targets(found: Iterable[Measurement]) -> Grid:
     for target in TARGETS:
         ratio, verdict = target.judge(by_case)
         if ratio:
-            rows.append((target.text, target.wanted, ratio, verdict))
-    return Grid("Targets", ("ratio of times", "target", "measured", ""), tuple(rows))
+            rows.append((target.text, target.wanted, ratio, target.spread(by_case), verdict))
+    return Grid("Targets", ("ratio of times", "target", "measured", "single runs", ""), tuple(rows))
 
 
 def _layers(title: str, found: Iterable[Measurement], value: Callable[[Measurement], str]) -> Grid:
@@ -156,11 +156,12 @@ def as_markdown(found: Sequence[Measurement], about: Mapping[str, Any], command:
 
 _NOTES = """\
 One layer: a group convolution C → C of four scales that do not interact, on N³ voxels, float32, batch 1, all kernels k
-voxels wide; medians of runs that take turns. Published conv3d: dense kernels, made from weights and basis in every
-pass, all scales in one grouped convolution. Plain 3×3×3: one convolution for each scale. The number beside a method is
-that of the basis functions; dense and plain kernels cost the same for all. Peak memory: what a process grows by in a
-run, outputs and gradients included, inputs and weights not. A run longer than the limit is stopped: its time is a
-lower bound (>)."""
+voxels wide; medians of runs that take turns. Single runs: the smallest and the largest ratio of two of them, which show
+the noise. Published conv3d: dense kernels, made from weights and basis in every pass, all scales in one grouped
+convolution. Plain 3×3×3: one convolution for each scale. Separable without C: what runs where there was no compiler.
+The number beside a method is that of the basis functions; dense and plain kernels cost the same for all. Peak memory:
+what a process grows by in a run, outputs and gradients included, inputs and weights not. A run longer than the limit is
+stopped: its time is a lower bound (>)."""
 
 
 def as_json(found: Sequence[Measurement], about: Mapping[str, Any]) -> str:
@@ -172,5 +173,8 @@ def as_json(found: Sequence[Measurement], about: Mapping[str, Any]) -> str:
         0.5
     """
     rows = [{"name": one.case.name, "kind": type(one.case).__name__, **asdict(one)} for one in found]
-    judged = [dict(zip(("text", "target", "measured", "verdict"), row, strict=True)) for row in targets(found).rows]
+    judged = [
+        dict(zip(("text", "target", "measured", "single_runs", "verdict"), row, strict=True))
+        for row in targets(found).rows
+    ]
     return json.dumps({"machine": dict(about), "targets": judged, "measurements": rows}, indent=1, ensure_ascii=False)

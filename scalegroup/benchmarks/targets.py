@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from scalegroup.benchmarks.cases import PLAIN, PUBLISHED, SIZES, Case, Layer, UNetStep
@@ -59,6 +60,24 @@ class Target:
         ratio = slow.seconds / fast.seconds
         met = ratio >= self.bound if self.kind == "at least" else ratio <= self.bound
         return digits(ratio), "met" if met else "missed"
+
+    def spread(self, found: Mapping[Case, Measurement]) -> str:
+        """The smallest and the largest ratio of single runs, those of a turn together: how much noise there is.
+
+        A case with a single run is compared with all runs of the other; empty where there is one ratio only, or none.
+
+        Example:
+            >>> slow, fast = Layer("dense", 27, 9, 16, 48), Layer("separable", 27, 9, 16, 48)
+            >>> target = Target("9 voxels", slow, fast, 7, "at least")
+            >>> own = Measurement(slow, 6.0, 2, times=(6.5, 5.5)), Measurement(fast, 0.5, 2, times=(0.5, 0.5))
+            >>> target.spread(dict(zip((slow, fast), own)))
+            '11.0 … 13.0'
+        """
+        pair = [found.get(case, Measurement(case)) for case in (self.slow, self.fast)]
+        above, below = (one.times or ((one.seconds,) if one.seconds else ()) for one in pair)
+        single = min(len(above), len(below)) == 1
+        ratios = [a / b for a, b in (product(above, below) if single else zip(above, below, strict=False))]
+        return f"{digits(min(ratios))} … {digits(max(ratios))}" if len(ratios) > 1 else ""
 
 
 def digits(value: float) -> str:

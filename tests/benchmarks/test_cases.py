@@ -9,8 +9,8 @@ import torch
 
 import scalegroup as sg
 from scalegroup.benchmarks.baselines import PlainConvs, PublishedConv
-from scalegroup.benchmarks.cases import BASES, SCALES, WIDTHS, Layer, UNetStep, all_cases, layers
-from scalegroup.engine import METHODS
+from scalegroup.benchmarks.cases import BASES, SCALES, WIDTHS, WITHOUT_C, Layer, UNetStep, all_cases, layers
+from scalegroup.engine import METHODS, native, slabs
 
 CPU = torch.device("cpu")
 
@@ -55,7 +55,7 @@ def test_plain_convolutions_are_torchs() -> None:
     torch.testing.assert_close(plain(x, 2 * x)[1], 2 * plain(x)[0])
 
 
-@pytest.mark.parametrize("method", ["plain", "published", *METHODS])
+@pytest.mark.parametrize("method", ["plain", "published", WITHOUT_C, *METHODS])
 @pytest.mark.parametrize("train", [False, True])
 def test_a_case_runs(method: str, train: bool) -> None:
     case = Layer(method, 10, 5, 2, 6, train)
@@ -75,9 +75,28 @@ def test_a_training_step_runs(method: str) -> None:
 def test_all_methods_and_sizes_are_measured_once() -> None:
     cases = all_cases()
     assert len({case.name for case in cases}) == len(cases)
-    assert {case.method for case in cases} == {"plain", "published", *METHODS}
+    assert {case.method for case in cases} == {"plain", "published", WITHOUT_C, *METHODS}
     assert {case.width for case in layers()} == {5, 9, 13, 25}
     assert {(case.channels, case.size) for case in layers()} == {(8, 64), (16, 48), (32, 48), (32, 24)}
+
+
+def test_without_c_torch_does_the_work_and_c_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    library, contract = native.library, slabs.contract
+    taken: list[str] = []
+    monkeypatch.setattr(slabs, "contract", lambda *given: taken.append("torch") or contract(*given))
+    results = [Layer(method, 10, 5, 2, 6).prepare(CPU)() for method in (WITHOUT_C, "separable")]
+    torch.testing.assert_close(*results)
+    assert native.library is library
+    assert taken == ["torch"] * SCALES * (1 if library() else 2)
+
+
+def test_without_c_is_measured_at_one_width() -> None:
+    own = [case for case in layers() if case.method == WITHOUT_C]
+    assert {(case.width, case.functions) for case in own} == {(9, 10)}
+    assert {(case.channels, case.size, case.train) for case in own} == {
+        (case.channels, case.size, case.train) for case in layers()
+    }
+    assert all(case.method != WITHOUT_C for case in layers(methods=["dense"]))
 
 
 def test_multiply_adds() -> None:

@@ -9,7 +9,17 @@ import pytest
 import torch
 
 from scalegroup.benchmarks.cases import Case, Layer, all_cases
-from scalegroup.benchmarks.measure import LEAST, Measurement, estimate, first_run, in_turns, measure
+from scalegroup.benchmarks.measure import (
+    ENOUGH,
+    FOR_ENOUGH,
+    LEAST,
+    MOST,
+    Measurement,
+    estimate,
+    first_run,
+    in_turns,
+    measure,
+)
 from scalegroup.errors import ScaleGroupError
 
 CPU = torch.device("cpu")
@@ -30,12 +40,25 @@ def test_functions_take_turns() -> None:
     assert max(len(list(run)) for _, run in groupby(turns)) == 1
 
 
+@pytest.mark.parametrize(
+    ("seconds", "runs"),
+    [(0.001, MOST), (0.055, 8), (0.2, ENOUGH), (1.6 / 6.5, ENOUGH), (0.45, 4), (1.0, LEAST)],
+)
+def test_short_runs_are_repeated_until_they_are_enough(
+    seconds: float, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert FOR_ENOUGH * 0.4 == 1.6
+    monkeypatch.setattr("scalegroup.benchmarks.measure.timed", lambda *_: seconds)
+    assert in_turns({"case": int}, budget=0.4, slow=set()) == {"case": [seconds] * runs}
+
+
 def test_a_case_is_measured() -> None:
     before = torch.get_num_threads()
     one = only(SMALL, budget=0.0)
     assert one.seconds is not None
     assert 0 < one.seconds < 5
     assert (one.runs, one.note) == (LEAST, "")
+    assert sorted(one.times)[LEAST // 2] == one.seconds
     assert torch.get_num_threads() == before
 
 

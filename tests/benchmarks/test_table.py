@@ -69,7 +69,7 @@ def test_a_ratio_is_judged(kind: str, slow: dict[str, float], verdict: tuple[str
 
 
 def test_ratios_come_from_the_times() -> None:
-    rows = {row[0]: row[2:] for row in targets(measured()).rows}
+    rows = {row[0]: (row[2], row[4]) for row in targets(measured()).rows}
     assert len(rows) == len(TARGETS)
     assert rows["dense over separable, k=9 C=32 N=48, forward"] == ("100", "met")
     assert rows["separable, k=25 over k=9, C=8 N=64, forward"] == ("1.00", "met")
@@ -77,6 +77,29 @@ def test_ratios_come_from_the_times() -> None:
         "1.00",
         "missed",
     )
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "spread"),
+    [
+        ((6.0, 8.0, 9.0), (2.0, 2.0, 2.0), "3.00 … 4.50"),
+        ((6.0, 8.0), (2.0, 4.0), "2.00 … 3.00"),  # 8 over 2 are not of one turn
+        ((6.0, 8.0, 100.0), (2.0, 2.0), "3.00 … 4.00"),
+        ((), (1.0, 2.0), "3.50 … 7.00"),  # one run, which took seven seconds
+        ((), (), ""),
+    ],
+)
+def test_the_noise_is_that_of_single_runs(above: tuple[float, ...], below: tuple[float, ...], spread: str) -> None:
+    target = TARGETS[0]
+    found = {
+        target.slow: Measurement(target.slow, 7.0, times=above),
+        target.fast: Measurement(target.fast, 1.0, times=below),
+    }
+    assert target.spread(found) == spread
+    (row,) = targets(found.values()).rows
+    assert row[3] == spread
+    assert target.spread({**found, target.slow: Measurement(target.slow, longer_than=20.0)}) == ""
+    assert target.spread({}) == ""
 
 
 def test_no_row_without_a_measurement() -> None:
