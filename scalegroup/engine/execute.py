@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from scalegroup.engine import planner
 from scalegroup.engine.autocast import autocasts
@@ -39,7 +40,8 @@ def contract(
         Stacks `(B, O, S', *space')`, one for each output grid.
 
     Raises:
-        ScaleGroupError: for an unknown method, and for numbers that no method computes with.
+        ScaleGroupError: for an unknown method, for numbers that no method computes with, and where forward-mode
+            derivatives (`torch.func.jvp`) are asked of a method other than dense; "auto" is dense there.
     """
     if method not in METHODS:
         raise ScaleGroupError(f"a method out of {METHODS}", repr(method), "'auto' chooses by cost")
@@ -47,6 +49,11 @@ def contract(
         dtype = torch.get_autocast_dtype(weight.device.type)
         x, weight = [stack.to(dtype) for stack in x], weight.to(dtype)
     _check(x, weight)
+    if not torch.compiler.is_compiling() and any(unpack_dual(t).tangent is not None for t in (*x, weight)):
+        if method not in ("auto", "dense"):  # custom operators of torch have no forward mode: it would be zero
+            hint = "choose method='dense' or 'auto'"
+            raise ScaleGroupError("method 'dense' for forward-mode derivatives", repr(method), hint)
+        method = "dense"
     if method == "auto":
         batch, size = x[0].shape[0], weight.dtype.itemsize
         if weight.device.type == "cpu":

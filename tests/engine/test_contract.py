@@ -283,6 +283,25 @@ def test_every_length_of_a_row_is_right(method: str, channels: tuple[int, int], 
     assert worst(case.run(method, torch.float32), exact) < 1e-5
 
 
+def test_forward_mode_is_dense_or_refused() -> None:
+    case = one_case(dim=1)
+    x = case.x[0]
+
+    def derivative(method: str) -> Tensor:
+        def function(x: Tensor) -> Tensor:
+            return contract([x], case.weight, case.operators, case.contraction, method)[0]
+
+        slope: Tensor = torch.func.jvp(function, (x,), (x.cos(),))[1]
+        return slope
+
+    for method in ("separable", "spectral"):
+        with pytest.raises(ScaleGroupError, match="method 'dense' for forward-mode derivatives, received"):
+            derivative(method)
+    wanted = contract([x.cos()], case.weight, case.operators, case.contraction, "dense")[0]
+    torch.testing.assert_close(derivative("auto"), wanted)
+    torch.testing.assert_close(derivative("dense"), wanted)
+
+
 @pytest.mark.parametrize("method", SEPARABLE)
 def test_gradients_are_the_same_in_every_run(method: str) -> None:
     """Which thread works on what may not depend on how fast the others are."""
