@@ -283,6 +283,7 @@ def test_every_length_of_a_row_is_right(method: str, channels: tuple[int, int], 
     assert worst(case.run(method, torch.float32), exact) < 1e-5
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own use of it
 def test_forward_mode_is_dense_or_refused() -> None:
     case = one_case(dim=1)
     x = case.x[0]
