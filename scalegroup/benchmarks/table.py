@@ -155,13 +155,13 @@ def as_markdown(found: Sequence[Measurement], about: Mapping[str, Any], command:
 
 
 _NOTES = """\
-One layer: a group convolution C → C of four scales that do not interact, on N³ voxels, float32, batch 1, all kernels k
-voxels wide; medians of runs that take turns. Single runs: the smallest and the largest ratio within a turn, which show
-the noise; a fast case goes on for more turns than a slow one. Published conv3d: dense kernels, made from weights and basis in every pass, all scales in one grouped
-convolution. Plain 3×3×3: one convolution for each scale. Separable without C: what runs where there was no compiler.
-The number beside a method is that of the basis functions; dense and plain kernels cost the same for all. Peak memory:
-what a process grows by in a run, outputs and gradients included, inputs and weights not. A run longer than the limit is
-stopped: its time is a lower bound (>)."""
+One layer: a group convolution C → C of four scales that do not interact, on N³ voxels, float32, batch 1, all kernels
+k voxels wide; medians of runs that take turns. Single runs: the smallest and the largest ratio within a turn, which
+show the noise; a fast case goes on for more turns than a slow one. Published conv3d: dense kernels, made from weights
+and basis in every pass, all scales in one grouped convolution. Plain 3×3×3: one convolution for each scale. Separable
+without C: what runs where there was no compiler. The number beside a method is that of the basis functions; dense and
+plain kernels cost the same for all. Peak memory: what a process grows by in a run, outputs and gradients included,
+inputs and weights not. A run longer than the limit is stopped: its time is a lower bound (>)."""
 
 
 def as_json(found: Sequence[Measurement], about: Mapping[str, Any]) -> str:
