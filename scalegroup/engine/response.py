@@ -53,18 +53,24 @@ class Response:
     resolved: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        sizes = np.abs(self.basis.transfer(np.linspace(0, pi, 129) * self.sigma))
-        object.__setattr__(self, "resolved", bool((sizes[:, -1] <= SAMPLED_IS_GOOD * sizes.max(axis=1)).all()))
         object.__setattr__(self, "name", repr(self.basis))
         known = _BASES.setdefault(self.name, self.basis)
-        # By what is looked up: copies of a basis that does not define equality are still the same functions.
-        if known is not self.basis and not np.array_equal(known.transfer(_PROBE), self.basis.transfer(_PROBE)):
+        # By what is looked up too: copies of a basis that does not define equality are still the same functions.
+        if known != self.basis and not np.array_equal(known.transfer(_PROBE), self.basis.transfer(_PROBE)):
             hint = "give the basis a repr that tells it apart from others, with all that its functions depend on"
             raise ScaleGroupError("the same functions from all bases of one repr", self.name, hint)
+        object.__setattr__(self, "resolved", _resolved(self.name, self.sigma))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew where it is unpickled, so that its basis is known there."""
         return Response, (self.basis, self.sigma, self.centre)
+
+
+@lru_cache(maxsize=1024)
+def _resolved(name: str, sigma: float) -> bool:
+    """Once for all layers: a network has many, of few widths."""
+    sizes = np.abs(_BASES[name].transfer(np.linspace(0, pi, 129) * sigma))
+    return bool((sizes[:, -1] <= SAMPLED_IS_GOOD * sizes.max(axis=1)).all())
 
 
 @opaque
@@ -73,11 +79,6 @@ def ideal_transfer(name: str, sigma: float, position: float, period: int, eps: f
 
     K is the last frequency where a function exceeds `eps` of the largest value.
     """
-    return _as_pairs(_ideal(name, sigma, position, period, eps), device)
-
-
-@lru_cache(maxsize=1024)
-def _ideal(name: str, sigma: float, position: float, period: int, eps: float) -> ComplexArray:
     k = np.arange(period // 2 + 1)
     w = 2 * pi / period * k
     turns = np.fmod(k * position, period) / period  # whole turns are left out, which keeps the angles exact
@@ -86,19 +87,14 @@ def _ideal(name: str, sigma: float, position: float, period: int, eps: float) ->
         values[:, -1] = values[:, -1].real  # of the two waves at the Nyquist frequency the mean
     sizes = np.abs(values).max(axis=0)
     top = int(np.flatnonzero(sizes > eps * sizes.max(initial=0.0)).max(initial=0))
-    return np.ascontiguousarray(values[:, : top + 1])
+    return _as_pairs(values[:, : top + 1], device)
 
 
 @opaque
 def tap_waves(start: int, length: int, period: int, device: torch.device) -> Tensor:
     """`e^{2πi k (start + l) / period}` for the taps `l` and `k = 0 … period // 2`: `(length, K + 1, 2)`."""
-    return _as_pairs(_waves(start, length, period), device)
-
-
-@lru_cache(maxsize=1024)
-def _waves(start: int, length: int, period: int) -> ComplexArray:
     turns = np.outer(np.arange(start, start + length), np.arange(period // 2 + 1)) % period
-    return np.asarray(np.exp(2j * pi / period * turns))
+    return _as_pairs(np.exp(2j * pi / period * turns), device)
 
 
 def _as_pairs(values: ComplexArray, device: torch.device) -> Tensor:
