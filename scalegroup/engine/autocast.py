@@ -1,4 +1,4 @@
-"""Whether torch's autocast is on, and how to keep out of it."""
+"""Whether torch's autocast is on, how to keep out of it, and what is precise enough to compute with."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def autocasts(device: torch.device) -> bool:
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """A context in which operations on this device keep the dtype of their inputs."""
     return torch.autocast(device.type, enabled=False) if autocasts(device) else nullcontext()
+
+
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """float32 for half precision, else the dtype itself: what sums are kept in."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype

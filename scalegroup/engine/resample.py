@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scalegroup.engine.autocast import without_autocast
+from scalegroup.engine.autocast import at_least_float32, without_autocast
 from scalegroup.engine.opaque import opaque
 from scalegroup.kernels import resampling_matrix, smoothing_matrix
 
@@ -60,7 +60,7 @@ def resample(x: Tensor, sizes: Sequence[int], ratios: Sequence[float], padding_m
 
 def _exactly(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
     """`along_axes` in float32 or better, also under autocast: in bfloat16 it would be the largest of all errors."""
-    precise = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    precise = x.to(at_least_float32(x.dtype))
     with without_autocast(x.device):
         return along_axes(precise, matrices).to(x.dtype)
 

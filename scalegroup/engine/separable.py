@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from scalegroup.engine import native, slabs
-from scalegroup.engine.autocast import without_autocast
+from scalegroup.engine.autocast import at_least_float32, without_autocast
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
 from scalegroup.engine.layout import Axes, Layout, layout, order_of_work
@@ -88,12 +88,7 @@ def _empty_outputs(
 ) -> list[Tensor]:
     dim = xs[0].ndim - 3
     spaces = [[m.shape[1] for m in matrices[n * dim : (n + 1) * dim]] for n in writers(terms, outputs)]
-    return empty_stacks(xs[0], weight.shape[0], outputs, spaces, _sums(weight.dtype))
-
-
-def _sums(dtype: torch.dtype) -> torch.dtype:
-    """What sums over functions, slabs and terms are kept in."""
-    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+    return empty_stacks(xs[0], weight.shape[0], outputs, spaces, at_least_float32(weight.dtype))
 
 
 @torch.library.custom_op("scalegroup::separable", mutates_args=())
@@ -131,7 +126,7 @@ def _separable_backward(
 ) -> tuple[list[Tensor], Tensor]:
     dim = xs[0].ndim - 3
     xs, grads, (weight,) = plain(xs), plain(grads), plain([weight])
-    functions, forward, dtype = products_of(products, dim), terms_of(terms), _sums(weight.dtype)
+    functions, forward, dtype = products_of(products, dim), terms_of(terms), at_least_float32(weight.dtype)
     with without_autocast(weight.device):
         operators = _operators(matrices, bands, dim)
         adjoint = _operators([matrix.transpose(1, 2) for matrix in matrices], backs, dim)
@@ -208,9 +203,8 @@ def contract(
 ) -> list[Tensor]:
     """`y[:, :, out] += (W[:, :, t] · A[op]) x[:, :, in]` over all terms, axis by axis."""
     axes = [axis for operator in operators for axis in operator]
-    dtype = weight.dtype
-    if weight.device.type == "cpu" and dtype in (torch.bfloat16, torch.float16):  # nothing is gained by less there
-        dtype = torch.float32
+    on_cpu = weight.device.type == "cpu"  # where half precision gains nothing
+    dtype = at_least_float32(weight.dtype) if on_cpu else weight.dtype
     matrices = [matrix.to(dtype) for matrix in _matrices(axes)]
     bands, backs = [axis.band() for axis in axes], [axis.band(adjoint=True) for axis in axes]
     stacks = [stack.to(dtype).contiguous() for stack in x]

@@ -11,6 +11,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from scalegroup.engine.autocast import at_least_float32
 from scalegroup.engine.layout import Axes, Layout
 
 SLAB_BYTES = {"cpu": 1 << 20}  # of responses; from 2^18 to 2^22 two CPU cores take the same time
@@ -49,8 +50,7 @@ def weight_gradient(x: Tensor, g: Tensor, axes: Axes, adjoint: Axes, layout: Lay
         layout: order of the work.
     """
     single, pairs = len(layout.prefix), len(layout.pairs)
-    sums = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
-    grad = x.new_zeros((single, g.shape[1], pairs * x.shape[1]), dtype=sums)
+    grad = x.new_zeros((single, g.shape[1], pairs * x.shape[1]), dtype=at_least_float32(x.dtype))
     for slab in _slabs(x, g, layout):
         v = _responses(x, axes, layout, slab).flatten(2)
         for f, count in enumerate(layout.prefix):

@@ -25,7 +25,7 @@ from math import log2, prod
 import torch
 from torch import Tensor
 
-from scalegroup.engine.autocast import without_autocast
+from scalegroup.engine.autocast import at_least_float32, without_autocast
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
 from scalegroup.engine.frequencies import FIELDS, described, three_axes, transfer_of
@@ -34,8 +34,6 @@ from scalegroup.engine.operators import AxisOperator
 from scalegroup.engine.packing import empty_stacks, packed, plain, products_of, terms_of, writers
 from scalegroup.engine.spectra import Spectra, SpectralOperator, backwards
 from scalegroup.errors import ScaleGroupError
-
-_PRECISE = {torch.float16: torch.float32, torch.bfloat16: torch.float32}  # a Fourier transform has no half precision
 
 
 @dataclass(frozen=True)
@@ -236,7 +234,7 @@ def contract(
     Raises:
         ScaleGroupError: for dtypes and devices without Fourier transforms.
     """
-    dtype = _PRECISE.get(weight.dtype, weight.dtype)
+    dtype = at_least_float32(weight.dtype)  # a Fourier transform has no half precision
     if dtype not in (torch.float32, torch.float64) or weight.device.type not in ("cpu", "cuda", "meta"):
         hint = "methods 'dense' and 'separable' work wherever torch's convolutions and matrix products do"
         received = f"{weight.dtype} on {weight.device.type}"
