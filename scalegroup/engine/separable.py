@@ -21,7 +21,7 @@ from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
 from scalegroup.engine.layout import Axes, Layout, layout, order_of_work
 from scalegroup.engine.operators import AxisOperator
-from scalegroup.engine.packing import empty_stacks, packed, plain, products_of, terms_of, writers
+from scalegroup.engine.packing import empty_stacks, packed, plain, products_of, register_gradient, terms_of, writers
 
 
 def _worker(x: Tensor) -> ModuleType:
@@ -149,53 +149,12 @@ def _separable_backward(
 
 
 @_separable.register_fake
-def _(
-    xs: list[Tensor],
-    weight: Tensor,
-    matrices: list[Tensor],
-    bands: list[Tensor],
-    backs: list[Tensor],
-    products: list[int],
-    terms: list[int],
-    outputs: list[int],
-) -> list[Tensor]:
+def _(xs: list[Tensor], weight: Tensor, matrices: list[Tensor], *others: list[int]) -> list[Tensor]:
+    terms, outputs = others[-2:]
     return _empty_outputs(xs, weight, matrices, terms, outputs)
 
 
-@_separable_backward.register_fake
-def _(
-    grads: list[Tensor],
-    xs: list[Tensor],
-    weight: Tensor,
-    matrices: list[Tensor],
-    bands: list[Tensor],
-    backs: list[Tensor],
-    products: list[int],
-    terms: list[int],
-    needs_xs: bool,
-    needs_weight: bool,
-) -> tuple[list[Tensor], Tensor]:
-    grad_xs = [x.new_empty(x.shape if needs_xs else 0) for x in xs]
-    return grad_xs, weight.new_empty(weight.shape if needs_weight else 0)
-
-
-def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    xs, weight, matrices, bands, backs, ctx.products, ctx.terms, _ = inputs
-    ctx.counts = [len(xs), 1, len(matrices), len(bands), len(backs)]
-    ctx.save_for_backward(*xs, weight, *matrices, *bands, *backs)
-
-
-def _backward(ctx, grads):  # type: ignore[no-untyped-def]
-    saved = iter(ctx.saved_tensors)
-    xs, (weight,), *constants = ([next(saved) for _ in range(count)] for count in ctx.counts)
-    needs_xs, needs_weight = any(ctx.needs_input_grad[0]), ctx.needs_input_grad[1]
-    given = xs, weight, *constants, ctx.products, ctx.terms, needs_xs, needs_weight
-    grad_xs, grad_weight = torch.ops.scalegroup.separable_backward(list(grads), *given)
-    none = [[None] * len(constant) for constant in constants]
-    return grad_xs if needs_xs else [None] * len(xs), grad_weight if needs_weight else None, *none, None, None, None
-
-
-_separable.register_autograd(_backward, setup_context=_setup_context)
+register_gradient(_separable, _separable_backward)
 
 
 def contract(

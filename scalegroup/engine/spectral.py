@@ -31,7 +31,7 @@ from scalegroup.engine.cost import Cost
 from scalegroup.engine.frequencies import FIELDS, described, three_axes, transfer_of
 from scalegroup.engine.layout import Layout
 from scalegroup.engine.operators import AxisOperator
-from scalegroup.engine.packing import empty_stacks, packed, plain, products_of, terms_of, writers
+from scalegroup.engine.packing import empty_stacks, packed, plain, products_of, register_gradient, terms_of, writers
 from scalegroup.engine.spectra import Spectra, SpectralOperator, backwards
 from scalegroup.errors import ScaleGroupError
 
@@ -162,10 +162,13 @@ def _spectral_backward(
                         slopes[turned][term.tap] += operator.kernels_adjoint(grad)
                 sources.next_group()
                 arriving.next_group()
+    grad_xs = [grad.to(xs[0].dtype) for grad in grad_xs]
+    if not needs_weight:
+        return grad_xs, weight.new_empty(0)
     grad_weight = torch.zeros_like(weight)
     for turned, slope in slopes.items():
         grad_weight += plan.order.unmix(slope, weight.shape[0 if turned else 1]).transpose(0, int(turned))
-    return [grad.to(xs[0].dtype) for grad in grad_xs], grad_weight
+    return grad_xs, grad_weight
 
 
 def _empty_outputs(
@@ -178,49 +181,12 @@ def _empty_outputs(
 
 
 @_spectral.register_fake
-def _(
-    xs: list[Tensor],
-    weight: Tensor,
-    tables: list[Tensor],
-    geometry: list[int],
-    products: list[int],
-    terms: list[int],
-    outputs: list[int],
-) -> list[Tensor]:
+def _(xs: list[Tensor], weight: Tensor, tables: list[Tensor], geometry: list[int], *others: list[int]) -> list[Tensor]:
+    terms, outputs = others[-2:]
     return _empty_outputs(xs, weight, geometry, terms, outputs)
 
 
-@_spectral_backward.register_fake
-def _(
-    grads: list[Tensor],
-    xs: list[Tensor],
-    weight: Tensor,
-    tables: list[Tensor],
-    geometry: list[int],
-    products: list[int],
-    terms: list[int],
-    needs_xs: bool,
-    needs_weight: bool,
-) -> tuple[list[Tensor], Tensor]:
-    return [x.new_empty(x.shape if needs_xs else 0) for x in xs], torch.empty_like(weight)
-
-
-def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    xs, weight, tables, ctx.geometry, ctx.products, ctx.terms, _ = inputs
-    ctx.stacks = len(xs)
-    ctx.save_for_backward(*xs, weight, *tables)
-
-
-def _backward(ctx, grads):  # type: ignore[no-untyped-def]
-    xs, (weight, *tables) = ctx.saved_tensors[: ctx.stacks], ctx.saved_tensors[ctx.stacks :]
-    needs = any(ctx.needs_input_grad[0]), ctx.needs_input_grad[1]
-    given = list(xs), weight, tables, ctx.geometry, ctx.products, ctx.terms, *needs
-    grad_xs, grad_weight = torch.ops.scalegroup.spectral_backward(list(grads), *given)
-    wanted = grad_xs if needs[0] else [None] * len(xs)
-    return wanted, grad_weight if needs[1] else None, [None] * len(tables), None, None, None, None
-
-
-_spectral.register_autograd(_backward, setup_context=_setup_context)
+register_gradient(_spectral, _spectral_backward)
 
 
 def contract(
