@@ -24,7 +24,7 @@ _BLOCK_BYTES = 1 << 19  # responses to the pairs of a block, read once for each 
 _FROM_SYSTEM_BYTES = 1 << 25  # above it glibc returns memory to the system at once
 _SLACK = 16  # numbers behind a buffer that the widest register may read
 
-_INTERFACE = 2  # of contract.c
+_INTERFACE = 3  # of contract.c
 
 _LONG = ctypes.c_int64
 _POINTER = ctypes.c_void_p
@@ -135,10 +135,7 @@ def _run(
         (_POINTER * 3)(*(band.data_ptr() for band in bands)),
         *(index.data_ptr() for index in indices),
     )
-    gradient = (y.data_ptr(), None) if grad is None else (None, y.data_ptr())
-    mixing = None if mix is None else mix.data_ptr()
-    collected = None if grad is None else grad.data_ptr()
-    pointers = [x.data_ptr(), mixing, gradient[0], work.data_ptr(), gradient[1], collected]
+    pointers = [None if given is None else given.data_ptr() for given in (x, mix, y, work, grad)]
     is_double = _LONG(x.dtype == torch.float64)
     call = library().scalegroup_contract  # type: ignore[union-attr]
     call(_LONG(registers()), is_double, ctypes.byref(shape), ctypes.byref(arguments), *map(_POINTER, pointers))

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Raise it, here and in __init__.py, with every change of what follows: an old library is then not used by new code. */
-#define INTERFACE 2
+#define INTERFACE 3
 
 typedef struct {
     int64_t threads, batch, in_channels, out_channels;
@@ -22,10 +22,10 @@ typedef struct {
 } Shape;
 
 typedef struct {
-    const void *matrix[3]; /* X: (out, functions, in); Y: (functions, out, in); Z: (functions, in, out), gradient: as Y */
-    const int64_t *band[3];   /* for each row the first column that is not zero, then for each row the end; Z: of columns */
-    const int64_t *pair;      /* the two functions of each pair */
-    const int64_t *prefix;    /* how many leading pairs each Z function needs; late: how many X functions each pair needs */
+    const void *matrix[3];  /* X: (out, functions, in); Y: (functions, out, in); Z: (functions, in, out), gradient: as Y */
+    const int64_t *band[3]; /* for each row the first column that is not zero, then for each row the end; Z: of columns */
+    const int64_t *pair;    /* the two functions of each pair */
+    const int64_t *prefix;  /* how many leading pairs each Z function needs; late: how many X functions each pair needs */
 } Tables;
 
 #define PASTE(a, b) a##b
@@ -84,11 +84,11 @@ int64_t scalegroup_registers(void) {
 }
 
 #define RUN(bits) \
-    (is_double ? run_double_##bits(s, t, x, mix, y, work, g, grad) : run_float_##bits(s, t, x, mix, y, work, g, grad))
+    (is_double ? run_double_##bits(s, t, x, mix, y, work, grad) : run_float_##bits(s, t, x, mix, y, work, grad))
 
-/* y (+)= the contraction of x; with `grad` instead the gradient of the weights for x and the gradient g of y. */
+/* y (+)= the contraction of x; with `grad` instead the gradient of the weights for x, y being that of the output. */
 void scalegroup_contract(int64_t registers, int64_t is_double, const Shape *s, const Tables *t, const void *x,
-                         const void *mix, void *y, void *work, const void *g, void *grad) {
+                         const void *mix, void *y, void *work, void *grad) {
 #ifdef __x86_64__
     if (registers == 64) RUN(512);
     else if (registers == 32) RUN(256);

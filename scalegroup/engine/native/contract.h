@@ -183,8 +183,8 @@ static void NAME(weights)(const Shape *s, const Tables *t, const REAL *x, const 
 }
 
 /* All samples and slabs, shared out among the threads, always in the same way: sums must not change from run to run.
-   With `grad` the gradient of the weights, one copy for each thread. */
-static void NAME(run)(const Shape *s, const Tables *t, const REAL *x, const REAL *mix, REAL *y, REAL *work, const REAL *g,
+   With `grad` the gradient of the weights for the gradient y of the output, one copy for each thread. */
+static void NAME(run)(const Shape *s, const Tables *t, const REAL *x, const REAL *mix, REAL *y, REAL *work,
                       REAL *grad) {
     long slabs = (s->out[0] + s->slices - 1) / s->slices;
 #pragma omp parallel for schedule(static) num_threads(s->threads)
@@ -193,7 +193,7 @@ static void NAME(run)(const Shape *s, const Tables *t, const REAL *x, const REAL
         long slices = s->out[0] - start < s->slices ? s->out[0] - start : s->slices;
         REAL *own = work + omp_get_thread_num() * s->workspace;
         if (grad)
-            NAME(weights)(s, t, x + n * s->x_batch, g + n * s->y_batch, grad + omp_get_thread_num() * s->weights, own,
+            NAME(weights)(s, t, x + n * s->x_batch, y + n * s->y_batch, grad + omp_get_thread_num() * s->weights, own,
                           start, slices);
         else if (s->late)
             NAME(late)(s, t, x + n * s->x_batch, mix, y + n * s->y_batch, own, start);
