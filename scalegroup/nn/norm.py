@@ -1,4 +1,4 @@
-"""Normalisation with statistics that all scales of a field share."""
+"""Normalisation: batch statistics that all scales of a field share, or those of each sample and scale."""
 
 from __future__ import annotations
 
@@ -33,19 +33,16 @@ class _Norm(EquivariantModule):
         self.register_parameter("weight", torch.nn.Parameter(torch.ones(fields)) if affine else None)
         self.register_parameter("bias", torch.nn.Parameter(torch.zeros(fields)) if affine else None)
 
-    def _normalised(self, x: Samples, function: Callable[[Tensor, slice], Tensor]) -> Samples:
-        """`function` of each block as `(batch, fields, points)`, points of all scales together, and of its place."""
+    def _on_blocks(self, x: Samples, function: Callable[[list[Tensor], slice], list[Tensor]]) -> Samples:
+        """`function` of each block, as a list of `(batch, fields, scales, *space)` for each grid, and of its place."""
         x = self.check(x)
         split = [self.split(grid, self.in_type) for grid in grids(x)]
         results: list[list[Tensor]] = [[] for _ in split]
         start = 0
         for b, (count, _) in enumerate(self.in_type.blocks):
-            parts = [grid[b] for grid in split]
-            points = [part.flatten(2) for part in parts]
-            y = function(torch.cat(points, dim=2) if len(points) > 1 else points[0], slice(start, start + count))
-            pieces = y.split([p.shape[2] for p in points], dim=2)
-            for result, part, piece in zip(results, parts, pieces, strict=True):
-                result.append(piece.reshape(part.shape))
+            normalised = function([grid[b] for grid in split], slice(start, start + count))
+            for result, part in zip(results, normalised, strict=True):
+                result.append(part)
             start += count
         joined = [self.join(result) for result in results]
         return joined[0] if isinstance(x, Tensor) else tuple(joined)
@@ -105,18 +102,44 @@ class BatchNorm(_Norm):
         x = self.check(x)
         if self.training:
             self.num_batches_tracked.add_(1)
-        return self._normalised(x, self._one_block)
+        return self._on_blocks(x, self._together)
 
-    def _one_block(self, x: Tensor, place: slice) -> Tensor:
+    def _together(self, parts: list[Tensor], place: slice) -> list[Tensor]:
+        """All points of all scales and grids as one axis."""
+        points = [part.flatten(2) for part in parts]
         mean, var = self.running_mean[place], self.running_var[place]
-        return F.batch_norm(x, mean, var, *self._scale(place), self.training, self.momentum, self.eps)
+        x = torch.cat(points, dim=2) if len(points) > 1 else points[0]
+        y = F.batch_norm(x, mean, var, *self._scale(place), self.training, self.momentum, self.eps)
+        pieces = y.split([p.shape[2] for p in points], dim=2)
+        return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 
 
-class InstanceNorm(_Norm):
-    """Instance normalisation with statistics over scales and space of each sample, one pair for each field.
+class _SampleNorm(_Norm):
+    """A norm with statistics of each sample and scale by itself: dilation moves them along with the scales."""
 
-    Statistics over a truncated window change a little when content moves out of it, so that this layer is
-    equivariant up to that change only; `BatchNorm` in eval mode is exact.
+    @property
+    def declared_error(self) -> float:
+        """No bound: the statistics depend on the share of background, which changes with the size of the content."""
+        return float("inf")
+
+    def forward(self, x: Samples) -> Samples:
+        """`(batch, field.size, *space)` to the same."""
+        return self._on_blocks(x, lambda parts, place: [self._one_grid(part, place) for part in parts])
+
+    def _one_grid(self, part: Tensor, place: slice) -> Tensor:
+        by_scale = part.transpose(1, 2)  # (batch, scales, fields, *space): samples and scales are alike
+        y = self._one_scale(by_scale.flatten(0, 1).flatten(2), place)
+        return y.reshape(by_scale.shape).transpose(1, 2)
+
+    def _one_scale(self, x: Tensor, place: slice) -> Tensor:
+        raise NotImplementedError
+
+
+class InstanceNorm(_SampleNorm):
+    """Instance normalisation with statistics over space, one pair for each field of each sample at each scale.
+
+    No scale knows of the others, nor of the window. The layer is exact where the volume grows with its content; where
+    it does not, the share of background changes, and the statistics with it. `BatchNorm` in eval mode is always exact.
 
     Args:
         field: type of the input and the output: scalar and regular fields.
@@ -141,22 +164,13 @@ class InstanceNorm(_Norm):
     def __init__(self, field: FieldType, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__(field, eps, affine)
 
-    @property
-    def declared_error(self) -> float:
-        """No bound: the statistics depend on what has left the window."""
-        return float("inf")
-
-    def forward(self, x: Samples) -> Samples:
-        """`(batch, field.size, *space)` to the same."""
-        return self._normalised(x, self._one_block)
-
-    def _one_block(self, x: Tensor, place: slice) -> Tensor:
+    def _one_scale(self, x: Tensor, place: slice) -> Tensor:
         weight, bias = self._scale(place)
         return F.instance_norm(x, weight=weight, bias=bias, eps=self.eps)
 
 
-class GroupNorm(_Norm):
-    """Group normalisation with statistics over the fields of a group, scales and space of each sample.
+class GroupNorm(_SampleNorm):
+    """Group normalisation with statistics over the fields of a group and space of each sample at each scale.
 
     Args:
         field: type of the input and the output: fields of one representation, scalar or regular.
@@ -171,7 +185,7 @@ class GroupNorm(_Norm):
         FieldTypeError: for characters, irreps, and sums of different representations.
         ScaleGroupError: if `num_groups` does not divide the number of fields.
 
-    Source: Wu and He 2018, "Group Normalization". Equivariant up to the truncated window, as `InstanceNorm`.
+    Source: Wu and He 2018, "Group Normalization". Equivariant as `InstanceNorm` is.
 
     Example:
         >>> import torch, scalegroup as sg
@@ -190,16 +204,7 @@ class GroupNorm(_Norm):
             raise ScaleGroupError(f"num_groups that divides {field.num_fields} fields", repr(num_groups), hint)
         self.num_groups = num_groups
 
-    @property
-    def declared_error(self) -> float:
-        """No bound: the statistics depend on what has left the window."""
-        return float("inf")
-
-    def forward(self, x: Samples) -> Samples:
-        """`(batch, field.size, *space)` to the same."""
-        return self._normalised(x, self._one_block)
-
-    def _one_block(self, x: Tensor, place: slice) -> Tensor:
+    def _one_scale(self, x: Tensor, place: slice) -> Tensor:
         return F.group_norm(x, self.num_groups, *self._scale(place), eps=self.eps)
 
     def extra_repr(self) -> str:

@@ -55,13 +55,19 @@ def test_statistics_of_each_scale_would_be_others() -> None:
     assert bool((shared - apart).abs().max() > 0.1)
 
 
-def test_norms_of_single_samples_are_torchs_with_the_scales_as_an_axis_of_space() -> None:
-    x = 3 + noise(4, 6, 7, 5)
+def test_norms_of_single_samples_are_torchs_with_the_scales_as_further_samples() -> None:
+    x = 3 + noise(4, 6, 7, 5) * torch.arange(1.0, 7).view(1, 6, 1, 1)
+
+    def as_samples(x: Tensor) -> Tensor:  # (batch, fields * scales, …) to (batch * scales, fields, …)
+        return x.unflatten(1, (2, 3)).transpose(1, 2).flatten(0, 1)
+
     instance = nn.InstanceNorm(REGULAR, eps=0.1).double()(x)
-    torch.testing.assert_close(as_torch_sees_it(instance), F.instance_norm(as_torch_sees_it(x), eps=0.1))
+    torch.testing.assert_close(as_samples(instance), F.instance_norm(as_samples(x), eps=0.1))
     for groups in (1, 2):
         group = nn.GroupNorm(REGULAR, groups, eps=0.1).double()(x)
-        torch.testing.assert_close(as_torch_sees_it(group), F.group_norm(as_torch_sees_it(x), groups, eps=0.1))
+        torch.testing.assert_close(as_samples(group), F.group_norm(as_samples(x), groups, eps=0.1))
+    together = F.instance_norm(as_torch_sees_it(x), eps=0.1)
+    assert bool((as_torch_sees_it(instance) - together).abs().max() > 0.1)  # a strong scale would push the others down
 
 
 def test_norms_of_mixed_types_have_one_weight_for_each_field() -> None:
