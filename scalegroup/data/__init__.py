@@ -14,6 +14,8 @@ for _package in ("nibabel", "scipy"):
 
 from scalegroup.data.brats import BRATS_CLASSES, BRATS_MODALITIES, Brats, write_brats_case
 from scalegroup.data.decathlon import Decathlon
+from scalegroup.data.medmnist import LabelledImages, MedMnist3D
+from scalegroup.data.mnist_scale import MnistScale
 from scalegroup.data.normalise import normalise
 from scalegroup.data.phantoms import head_phantom, write_phantoms
 from scalegroup.data.rescale import rescale, rescale_image, rescale_label, rescaled_shape
@@ -26,6 +28,9 @@ __all__ = [
     "Case",
     "DataError",
     "Decathlon",
+    "LabelledImages",
+    "MedMnist3D",
+    "MnistScale",
     "Scan",
     "Split",
     "head_phantom",
