@@ -1,4 +1,4 @@
-"""Labelled scans: made up (phantoms), read (BraTS and Decathlon layouts), normalised, rescaled."""
+"""Labelled scans: made up (phantoms), read (BraTS, Decathlon, CSV tables), normalised, rescaled."""
 
 from __future__ import annotations
 
@@ -12,35 +12,57 @@ for _package in ("nibabel", "scipy"):
     except ImportError as _error:
         raise missing_extra(_package, "train") from _error
 
-from scalegroup.data.brats import BRATS_CLASSES, BRATS_MODALITIES, Brats, write_brats_case
+from scalegroup.data.brats import (
+    BRATS_CLASSES,
+    BRATS_CLASSES_2023,
+    BRATS_MODALITIES,
+    BRATS_REGIONS,
+    Brats,
+    brats_images,
+    write_brats_case,
+)
+from scalegroup.data.dataset import Dataset, Split, split
 from scalegroup.data.decathlon import Decathlon
 from scalegroup.data.medmnist import LabelledImages, MedMnist3D
 from scalegroup.data.mnist_scale import MnistScale
+from scalegroup.data.nifti import DataError, read_nifti, write_nifti
 from scalegroup.data.normalise import normalise
 from scalegroup.data.phantoms import head_phantom, write_phantoms
+from scalegroup.data.registry import open_data
 from scalegroup.data.rescale import rescale, rescale_image, rescale_label, rescaled_shape
-from scalegroup.data.scans import Case, DataError, Scan, Split, load, split
+from scalegroup.data.scans import Case, Scan, load, load_all, load_image
+from scalegroup.data.table import NiftiTable
 
 __all__ = [
     "BRATS_CLASSES",
+    "BRATS_CLASSES_2023",
     "BRATS_MODALITIES",
+    "BRATS_REGIONS",
     "Brats",
     "Case",
     "DataError",
+    "Dataset",
     "Decathlon",
     "LabelledImages",
     "MedMnist3D",
     "MnistScale",
+    "NiftiTable",
     "Scan",
     "Split",
+    "brats_images",
     "head_phantom",
     "load",
+    "load_all",
+    "load_image",
     "normalise",
+    "open_data",
+    "read_nifti",
     "rescale",
     "rescale_image",
     "rescale_label",
     "rescaled_shape",
     "split",
     "write_brats_case",
+    "write_nifti",
     "write_phantoms",
 ]

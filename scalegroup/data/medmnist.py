@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from scalegroup.data.scans import DataError
+from scalegroup.data.nifti import DataError
 from scalegroup.errors import ScaleGroupError
 
 SIZES = (28, 64)  # voxels along each axis, as published

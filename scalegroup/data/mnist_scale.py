@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalegroup.data.medmnist import LabelledImages
-from scalegroup.data.scans import DataError
+from scalegroup.data.nifti import DataError
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.checks import as_integer
 

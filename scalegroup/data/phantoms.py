@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from scalegroup.data.brats import BRATS_CLASSES, write_brats_case
-from scalegroup.data.scans import Array
+from scalegroup.data.nifti import Array
 from scalegroup.errors import ScaleGroupError
 
 _Float = npt.NDArray[np.float64]

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
 
+from scalegroup.data.nifti import Affine, Array, DataError, Volume, read_nifti
 from scalegroup.data.normalise import normalise
-from scalegroup.errors import ScaleGroupError
 
-Array = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-
-class DataError(ScaleGroupError):
-    """A file or folder does not hold what its layout promises; the text names the path."""
+# How far two files of one scan may put a corner of the volume apart, in voxels. Headers are rounded: real pairs differ
+# by a thousandth; another scan, or the same one after a shift of one voxel, by far more.
+_SLACK = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Scan:
     name: str
     image: Array
     label: Labels
-    affine: npt.NDArray[np.float64]
+    affine: Affine
 
     @property
     def spacing(self) -> tuple[float, ...]:
@@ -52,135 +50,143 @@ class Case:
 
     Args:
         name: what it is called in tables.
-        images: one NIfTI file per channel (or one file whose fourth axis is the channel).
+        images: one NIfTI file per channel, or one file whose fourth axis is the channel.
         label: the NIfTI file with the label values.
         label_values: the value in the file of class 0, 1, …
+        channels: how many channels the images have to have; default None: as many as they have.
+        other_values: a second convention for the values, of the same length. A file follows the one or the other as a
+            whole: with (0, 1, 2, 4) and (0, 1, 2, 3), one that holds both 3 and 4 is refused.
+        empty_ok: whether a label without foreground is a healthy scan; default False: it is an error.
     """
 
     name: str
     images: tuple[Path, ...]
     label: Path
     label_values: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Split:
-    """Three disjoint lists of cases: to learn from, to select with, to report on."""
-
-    train: tuple[Case, ...]
-    validation: tuple[Case, ...]
-    test: tuple[Case, ...]
-
-
-def split(cases: Sequence[Case], train: int, validation: int, test: int | None = None, seed: int = 0) -> Split:
-    """Shuffles the cases by `seed` and deals them out; the test set is dealt first.
-
-    The test cases therefore depend on the seed and their own number only: they stay the same when the
-    number of training cases is varied.
-
-    Args:
-        cases: all cases; their order does not matter, they are sorted by name.
-        train: number of training cases.
-        validation: number of cases that choose the checkpoint.
-        test: number of cases to report on; None = all that remain.
-        seed: of the shuffle.
-
-    Raises:
-        DataError: if there are fewer cases than asked for.
-
-    Example:
-        >>> cases = [Case(f"{i}", (), Path("label.nii"), (0, 1)) for i in range(6)]
-        >>> [len(part) for part in vars(split(cases, train=3, validation=1)).values()]
-        [3, 1, 2]
-    """
-    rest = len(cases) - train - validation
-    test = rest if test is None else test
-    if min(train, validation, test) < 0 or test > rest:
-        wanted = f"{train} training, {validation} validation and {max(test, 0)} test cases"
-        raise DataError(f"at least {wanted}", f"{len(cases)} cases", "ask for fewer, or add data")
-    by_name = sorted(cases, key=lambda case: case.name)
-    order = np.random.default_rng(seed).permutation(len(by_name))
-    dealt = [by_name[i] for i in order]
-    ends = (test, test + validation, test + validation + train)
-    return Split(tuple(dealt[ends[1] : ends[2]]), tuple(dealt[ends[0] : ends[1]]), tuple(dealt[: ends[0]]))
+    channels: int | None = None
+    other_values: tuple[int, ...] | None = None
+    empty_ok: bool = False
 
 
 def load(case: Case) -> Scan:
     """Reads a case, normalises every channel by itself, and turns label values into class indices.
 
     Raises:
-        DataError: if a file is missing, broken, not finite, of another shape or affine than the others, or holds a
-            label value that is not declared.
+        DataError: if a file is missing, broken, empty, not finite, of a wrong number of axes or channels, on another
+            grid (shape or affine) than the others, or if the label holds a value that is not declared, or no
+            foreground. The text names the file.
     """
-    volumes = [read_nifti(path) for path in case.images]
-    channels = [channel for data, _ in volumes for channel in _channels(data)]
-    values, affine = read_nifti(case.label)
-    for path, (data, placed) in zip(case.images, volumes, strict=True):
-        if data.shape[:3] != values.shape:
-            raise DataError(
-                f"an image of the shape {values.shape} of its label {case.label}",
-                f"{data.shape[:3]} in {path}",
-                "resample one onto the other's grid",
-            )
-        if not np.allclose(placed, affine, rtol=0, atol=1e-2):
-            raise DataError(
-                f"an image in the place of its label {case.label}",
-                f"another affine matrix in {path}",
-                "resample one onto the other's grid, or mend the header",
-            )
-    image = normalise(np.stack(channels))
-    return Scan(case.name, image, _class_indices(values, case), affine)
+    image, first = _read_images(case.images, case.channels)
+    label = read_nifti(case.label)
+    if label.data.ndim != 3:
+        received = f"the shape {label.data.shape} in {case.label}"
+        raise DataError("a label of three axes", received, "store one label map per file")
+    _check_grid(case.images[0], first, f"its label {case.label}", label)
+    return Scan(case.name, normalise(image), _class_indices(label.data, case), label.affine)
 
 
-def _channels(data: Array) -> list[Array]:
-    return [data] if data.ndim == 3 else list(np.moveaxis(data, -1, 0))
+def load_all(cases: Iterable[Case], skip_bad: bool = False) -> tuple[list[Scan], list[tuple[str, DataError]]]:
+    """Reads cases, and stops at the first broken one or goes on without it.
+
+    Args:
+        cases: the cases.
+        skip_bad: False (default): a broken case raises. True: it is left out, and listed.
+
+    Returns:
+        the scans, in the order of their cases; the name and the error of every case that was left out.
+
+    Raises:
+        DataError: if a case is broken (see `load`), or, with `skip_bad`, if all are.
+    """
+    scans: list[Scan] = []
+    skipped: list[tuple[str, DataError]] = []
+    for case in cases:
+        try:
+            scans.append(load(case))
+        except DataError as error:
+            if not skip_bad:
+                raise
+            skipped.append((case.name, error))
+    if skipped and not scans:
+        received = "{} broken; the first, {}: {}".format(len(skipped), *skipped[0])
+        raise DataError("at least one sound case", received, "check the path and the layout of the data set")
+    return scans, skipped
+
+
+def load_image(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], channels: int | None = None
+) -> tuple[Array, Affine, Any]:
+    """Reads a scan that has no label, normalised as `load` does.
+
+    Args:
+        paths: one NIfTI file per channel, or one file whose fourth axis is the channel.
+        channels: how many channels it has to have; default None: as many as it has.
+
+    Returns:
+        image of shape `(channel, *space)`; the 4×4 matrix from voxel indices to millimetres; nibabel's header of the
+        first file. With the last two, `write_nifti` puts what is predicted on the same grid.
+
+    Raises:
+        DataError: as `load`.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    image, first = _read_images([Path(path) for path in given], channels)
+    return normalise(image), first.affine, first.header
+
+
+def _read_images(paths: Sequence[Path], channels: int | None) -> tuple[Array, Volume]:
+    """All channels as they are in the files, and the first file."""
+    if not paths:
+        raise DataError("at least one image file", "none", "give one file per channel")
+    volumes = [read_nifti(path) for path in paths]
+    axes = (3, 4) if len(paths) == 1 and channels != 1 else (3,)
+    for path, volume in zip(paths, volumes, strict=True):
+        if volume.data.ndim not in axes:
+            wanted = "three axes, or four with the channels last" if len(axes) > 1 else "three axes"
+            received = f"the shape {volume.data.shape} in {path}"
+            raise DataError(f"an image of {wanted}", received, "store one volume per file, or declare the channels")
+        _check_grid(path, volume, str(paths[0]), volumes[0])
+    first = volumes[0].data
+    image = np.moveaxis(first, -1, 0) if first.ndim == 4 else np.stack([volume.data for volume in volumes])
+    if channels is not None and len(image) != channels:
+        received = f"{len(image)} in {', '.join(map(str, paths))}"
+        raise DataError(f"{channels} image channels", received, "use scans with the modalities that are declared")
+    return image, volumes[0]
+
+
+def _check_grid(path: Path, volume: Volume, other_path: str, other: Volume) -> None:
+    """Both have their voxels in the same places."""
+    shape = other.data.shape[:3]
+    hint = "resample one onto the other's grid"
+    if volume.data.shape[:3] != shape:
+        raise DataError(f"an image of the shape {shape} of {other_path}", f"{volume.data.shape[:3]} in {path}", hint)
+    corners = np.array([(*corner, 1) for corner in product(*((0, n - 1) for n in shape))])
+    shift = np.linalg.norm((volume.affine - other.affine)[:3] @ corners.T, axis=0).max()
+    if shift > _SLACK * np.linalg.norm(other.affine[:3, :3], axis=0).min():
+        received = f"another affine matrix in {path}, which moves a corner by {shift:.3g} mm"
+        raise DataError(f"an image in the place of {other_path}", received, f"{hint}, or mend the header")
 
 
 def _class_indices(values: Array, case: Case) -> Labels:
     found = set(np.unique(values).tolist())
-    if not found <= set(case.label_values):
+    conventions = [values for values in (case.label_values, case.other_values) if values is not None]
+    fitting = [values for values in conventions if found <= set(values)]
+    if not fitting:
         raise DataError(
-            f"the label values {case.label_values}",
-            f"{sorted(found)} in {case.label}",
+            f"the label values {' or '.join(map(str, conventions))}",
+            f"{_some(sorted(found))} in {case.label}",
             "declare the others as classes, or mend the file",
         )
+    if found == {0} and not case.empty_ok:
+        hint = "mend or leave out this scan, or declare that healthy ones are among them (empty_ok)"
+        raise DataError("a label with foreground", f"background alone in {case.label}", hint)
     label = np.zeros(values.shape, np.uint8)
-    for index, value in enumerate(case.label_values):
+    for index, value in enumerate(fitting[0]):
         label[values == value] = index
     return label
 
 
-def read_nifti(path: str | os.PathLike[str]) -> tuple[Array, npt.NDArray[np.float64]]:
-    """The data as float32, without trailing axes of length 1, and the affine of a NIfTI file.
-
-    Raises:
-        DataError: if the file is missing, broken or holds values that are not finite.
-    """
-    if not Path(path).is_file():
-        raise DataError("a NIfTI file", f"nothing at {path}", "check the path and the layout of the data set")
-    try:
-        file: Any = nibabel.load(path)
-        data = np.asarray(file.dataobj, dtype=np.float32)
-    except Exception as error:  # nibabel, gzip and zlib each raise their own kinds on a broken file
-        raise DataError("a readable NIfTI file", f"{path} ({error})", "download or write it again") from error
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if not np.isfinite(data).all():
-        raise DataError("finite values", f"NaN or infinity in {path}", "mend or leave out this scan")
-    return data, np.asarray(file.affine, dtype=np.float64)
-
-
-def write_nifti(path: str | os.PathLike[str], data: npt.NDArray[np.generic], affine: npt.ArrayLike) -> None:
-    """Writes a NIfTI file in one step: an interrupted run leaves the old file or none, never half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        part = Path(folder) / path.name
-        volume: Any = nibabel.Nifti1Image(data, np.asarray(affine, dtype=np.float64))  # type: ignore[no-untyped-call]
-        nibabel.save(volume, part)
-        os.replace(part, path)
-
-
-def label_values(classes: Mapping[str, int]) -> tuple[int, ...]:
-    """The label value of class 0 (background), 1, …, in ascending order."""
-    return (0, *sorted(value for value in classes.values() if value != 0))
+def _some(values: Sequence[float], most: int = 12) -> str:
+    """The values as a list, cut short if there are many."""
+    shown = ", ".join(f"{value:g}" for value in values[:most])
+    return f"[{shown}, … {len(values)} values]" if len(values) > most else f"[{shown}]"

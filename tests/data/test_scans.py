@@ -13,7 +13,7 @@ pytest.importorskip("nibabel", reason="needs the extra 'train'")
 pytest.importorskip("scipy", reason="needs the extra 'train'")
 
 from scalegroup.data import Brats, Case, DataError, Decathlon, load, split, write_phantoms
-from scalegroup.data.scans import read_nifti, write_nifti
+from scalegroup.data.nifti import read_nifti, write_nifti
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_brats_layout(patients: Path) -> None:
     assert scan.image.shape == (4, 20, 20, 20)
     assert scan.spacing == (4.0, 4.0, 4.0)
     assert set(np.unique(scan.label)) <= {0, 1, 2, 3}
-    stored, _ = read_nifti(data.cases[0].label)
+    stored = read_nifti(data.cases[0].label).data
     assert set(np.unique(stored)) <= {0, 1, 2, 4}
 
 
@@ -110,7 +110,7 @@ def test_broken_files_are_named(task: Path) -> None:
 
 def test_trailing_axes_of_one_are_dropped(tmp_path: Path) -> None:
     write_nifti(tmp_path / "a.nii.gz", np.ones((3, 4, 5, 1), np.float32), np.eye(4))
-    assert read_nifti(tmp_path / "a.nii.gz")[0].shape == (3, 4, 5)
+    assert read_nifti(tmp_path / "a.nii.gz").data.shape == (3, 4, 5)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="object"):
         write_nifti(path, np.array([object()]), np.eye(4))
     assert [item.name for item in tmp_path.iterdir()] == ["volume.nii.gz"]
-    assert read_nifti(path)[0].sum() == 27
+    assert read_nifti(path).data.sum() == 27
 
 
 def names(cases: tuple[Case, ...]) -> set[str]:
