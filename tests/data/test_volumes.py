@@ -84,6 +84,29 @@ def test_normalise_survives_one_wild_voxel() -> None:
     assert np.delete(plain.ravel(), np.argmax(plain)).std() < 1e-3
 
 
+@given(
+    st.integers(0, 1000),
+    st.tuples(*3 * [st.integers(2, 9)]),
+    st.sampled_from([-1, 1]),
+    st.floats(1, 25),
+    st.floats(1, 25),
+)
+def test_how_wild_one_voxel_is_makes_no_difference(
+    seed: int, shape: tuple[int, int, int], sign: int, decades: float, more: float
+) -> None:
+    image = np.random.default_rng(seed).normal(size=(2, *shape))
+    place = (1, *np.unravel_index(seed % image[0].size, shape))
+    out = []
+    for power in (decades, more):
+        image[place] = sign * 10**power
+        out.append(normalise(image))
+    np.testing.assert_array_equal(*out)
+    others = np.delete(out[0][1].ravel(), seed % image[0].size)
+    assert others.std() > 0.5
+    clipping_nothing = normalise(image, 0, 100)[1]  # the twin
+    assert np.delete(clipping_nothing.ravel(), seed % image[0].size).std() < 0.5
+
+
 def test_normalise_of_a_constant_is_zero() -> None:
     np.testing.assert_array_equal(normalise(np.full((1, 4, 4, 4), 0.1)), 0)
 
