@@ -54,7 +54,8 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
     except MemoryError:
         raise
     except Exception as error:  # nibabel, gzip and zlib each raise their own kinds on a broken file
-        raise DataError("a readable NIfTI file", f"{path} ({error})", "download or write it again") from error
+        why = " ".join(str(error).split())  # some are of several lines
+        raise DataError("a readable NIfTI file", f"{path} ({why})", "download or write it again") from error
     if data is None:
         received = f"the data type {file.get_data_dtype()} in {path}"
         raise DataError("one real number per voxel", received, "convert it to an intensity or label map")
