@@ -1,145 +1,141 @@
-"""The command line: `scalegroup fit`, `scalegroup test`, `scalegroup demo`, `scalegroup bench`."""
+"""The command line, on Lightning's: `scalegroup fit`, `validate`, `test`, `predict`, `demo` and `bench`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from inspect import signature
+from typing import Any
 
-import torch
-from jsonargparse import auto_cli
+import lightning
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from rich.console import Console
 
-from scalegroup.benchmarks.cases import all_cases
-from scalegroup.benchmarks.run import chosen
-from scalegroup.benchmarks.run import run as run_benchmarks
-from scalegroup.data import DataError, load
-from scalegroup.data.rescale import Canvas
 from scalegroup.errors import ScaleGroupError
-from scalegroup.nn import with_window
-from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
+from scalegroup.training import commands
+from scalegroup.training.config import LIGHTNING, DataConfig, ModelConfig, TrainerConfig
+from scalegroup.training.datamodule import SegmentationData
 from scalegroup.training.demo import demo
-from scalegroup.training.evaluate import TEST_SCALES, dice_at_scales, summarise
-from scalegroup.training.module import Segmentation, stored_cases
-from scalegroup.training.report import ShowProgress, dice_rows, dice_table, open_console, progress_bar, write_csv
-from scalegroup.training.run import fit as run_fit
+from scalegroup.training.module import Segmentation
+from scalegroup.training.run import DEFAULTS
+
+COMMANDS: dict[str, Any] = {
+    "fit": commands.fit,
+    "validate": commands.validate,
+    "test": commands.test,
+    "predict": commands.predict,
+    "demo": demo,
+    "bench": commands.bench,
+}
+TRAINING = ("accumulate", "gradient", "limit_train", "limit_val", "max_", "min_", "overfit", "log_every", "sync_batch")
+OWN = {field.name for field in fields(TrainerConfig)} - {"lightning"}
 
 
-def fit(
-    data: DataConfig,
-    model: ModelConfig | None = None,
-    trainer: TrainerConfig | None = None,
-    out: Path | None = None,
-    resume: bool = True,
-) -> None:
-    """Trains a segmentation network on a folder of labelled scans.
+class CommandLine(LightningCLI):
+    """Lightning's command line with the commands and the configurations of this library.
 
-    Args:
-        data: which scans.
-        model: which network.
-        trainer: how it is trained.
-        out: folder of the run; default runs/<data>-<model>.
-        resume: go on from the last epoch if the folder holds an interrupted run.
-    """
-    model, trainer = model or ModelConfig(), trainer or TrainerConfig()
-    out = out or Path("runs") / f"{data.name}-{model.name}"
-    console = open_console()
-    with progress_bar() as bar:
-        best = run_fit(data, model, trainer, out, resume, [ShowProgress(bar, f"training {model.name}")])
-    console.print(f"best checkpoint: {best}\nnow test it: scalegroup test --ckpt {best}")
-
-
-def test(
-    ckpt: Path,
-    root: Path | None = None,
-    scales: tuple[float, ...] = TEST_SCALES,
-    canvas: Canvas = "proportional",
-    num_scales: int | None = None,
-    first: int = 0,
-    csv: Path | None = None,
-) -> None:
-    """Reports the hard Dice of each class on the run's test scans, rescaled by several factors.
+    `--trainer` takes what `TrainerConfig` has and everything else that Lightning's `Trainer` has; both Python and the
+    command line train with `scalegroup.training.run.Run`.
 
     Args:
-        ckpt: a checkpoint that `scalegroup fit` wrote.
-        root: where the data are now, if not where they were in training.
-        scales: factors by which the test scans are rescaled, as a list: --scales "[0.8, 1, 1.25]".
-        canvas: "proportional": the grid grows with the content; "fixed": it stays.
-        num_scales: scales of the network's window in this test; default: as many as in training.
-        first: the steps by which this window starts below (negative) or above that of training.
-        csv: file for one row per scale, scan and class; default test.csv beside the checkpoint.
+        words: the command and its options.
     """
-    module = Segmentation.load(ckpt)
-    if not scales or min(scales) <= 0:
-        raise ScaleGroupError("at least one scale, all > 0", scales, "leave --scales out for the default")
-    names = stored_cases(module.hparams, ckpt)["test"]
-    stored = {key: value for key, value in module.hparams["data"].items() if key != "cases"}
-    data = DataConfig(**{**stored, "root": root or Path(stored["root"])})
-    opened, channels = data.open(), module.hparams["in_channels"]
-    if opened.classes != module.classes or len(opened.channels) != channels:
-        wanted = f"data of {channels} channels and the classes {module.classes}, as in training"
-        found = f"{len(opened.channels)} channels and {opened.classes} in {data.root}"
-        raise DataError(wanted, found, "give the data of the training run as --root")
-    torch.set_num_threads(module.trainer_config.threads)
-    if num_scales is not None or first:
-        module.network = with_window(module.network, num_scales, first)
-    scans = [load(case) for case in data.named(names)]
-    with progress_bar() as bar:
-        task = bar.add_task("testing", total=len(scans) * len(scales), note="")
-        rows = dice_at_scales(module, scans, scales, canvas, lambda: bar.advance(task))
-    csv = csv or ckpt.with_name("test.csv")
-    write_csv(csv, dice_rows(rows))
-    console = open_console()
-    console.print(dice_table(f"hard Dice on {len(scans)} test scans, rescaled", summarise(rows)))
-    console.print(f"every scan: {csv}")
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__(
+            Segmentation,
+            SegmentationData,
+            save_config_callback=None,  # a run writes it, whoever started it
+            trainer_defaults=DEFAULTS,
+            parser_kwargs={"description": "Scale-equivariant segmentation of volumes.", "prog": "scalegroup"},
+            args=list(words),
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The names of the commands."""
+        return {name: set() for name in COMMANDS}
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        self._subcommand_parsers = {}
+        added = parser.add_subcommands()
+        for name, command in COMMANDS.items():
+            description = (command.__doc__ or "").splitlines()[0]
+            own = self.init_parser(description=description)
+            if name == "fit":
+                own.add_class_arguments(DataConfig, "data", sub_configs=True)
+                own.add_class_arguments(ModelConfig, "model", sub_configs=True)
+                own.add_class_arguments(TrainerConfig, "trainer", instantiate=False, skip={"lightning"})
+            if "trainer" in signature(command).parameters:
+                self._add_lightning(own, as_group=name != "fit")
+            done = {"data", "model", "trainer", "settings"} & {*signature(command).parameters}
+            own.add_function_arguments(command, skip={*done})
+            self._subcommand_parsers[name] = own
+            added.add_subcommand(name, own, help=description)
+
+    def _add_lightning(self, parser: LightningArgumentParser, as_group: bool) -> None:
+        """What Lightning's `Trainer` can be told, but what a run settles itself."""
+        hidden: set[str | int] = {name for name in signature(lightning.Trainer).parameters if name not in LIGHTNING}
+        if as_group:  # not for training
+            hidden.update(name for name in LIGHTNING if name.startswith(TRAINING))
+        parser.add_class_arguments(
+            lightning.Trainer, "trainer", as_group, instantiate=False, fail_untyped=False, sub_configs=True, skip=hidden
+        )
+        parser.set_defaults({f"trainer.{name}": value for name, value in DEFAULTS.items()})
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses the given words, whatever `sys.argv` holds."""
+        self.config = parser.parse_args(args)
+
+    def _set_seed(self) -> None:
+        """A run seeds itself."""
+
+    def instantiate_classes(self) -> None:
+        """Makes the configurations, callbacks and loggers; networks and data are made by the command."""
+        self.config_init = self.parser.instantiate(self.config)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        values: dict[str, Any] = dict(vars(self.config_init[subcommand]))
+        values.pop("config", None)
+        if "trainer" in values:
+            own, others = _parted(vars(values["trainer"]))
+            values["trainer"] = TrainerConfig(**own, lightning=others) if subcommand == "fit" else others
+        if subcommand == "fit":  # callbacks and loggers as they were given, not as the objects made of them
+            values["settings"] = _parted(self.config[subcommand].trainer.as_dict())[1]
+        COMMANDS[subcommand](**values)
 
 
-def bench(
-    quick: bool = False,
-    results: Path | None = None,
-    threads: int = 2,
-    device: Literal["cpu", "cuda"] = "cpu",
-    limit: float = 20.0,
-    only: str = "",
-) -> None:
-    """Measures how fast layers and a training step are, by all methods, beside dense and plain convolutions.
-
-    Args:
-        quick: tiny cases, in less than a minute: does it run?
-        results: folder for speed.md, speed.json and speed.png; default: the tables are only shown.
-        threads: threads of torch.
-        device: what to measure.
-        limit: seconds for one run; longer ones are stopped, or not started.
-        only: words that the names of cases have to have, such as --only "k=9 C=16 forward" or --only "U-Net".
-    """
-    options = {"--only": f"'{only}'" * bool(only), "--device": device, "--threads": threads, "--limit": f"{limit:g}"}
-    given = [f"{name} {value}" for name, value in options.items() if value]
-    run_benchmarks(
-        chosen(all_cases(quick), only.split()),
-        open_console(),
-        progress_bar(),
-        device=device,
-        threads=threads,
-        limit=limit,
-        results=results,
-        command=" ".join(["scalegroup bench", *["--quick"] * quick, *given]),
-    )
+def _parted(trainer: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is for `TrainerConfig`, and what Lightning's `Trainer` is told beyond the defaults of a run."""
+    known = {name: parameter.default for name, parameter in signature(lightning.Trainer).parameters.items()} | DEFAULTS
+    own = {name: value for name, value in trainer.items() if name in OWN}
+    return own, {name: value for name, value in trainer.items() if name not in OWN and value != known[name]}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's error is one line on standard error and the exit status 2."""
-    words = [_long_form(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    words = _long_forms(sys.argv[1:] if arguments is None else arguments)
     try:
-        auto_cli([fit, test, demo, bench], args=words, as_positional=False)
+        CommandLine(words)
     except ScaleGroupError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"scalegroup: {error}", markup=False)
         raise SystemExit(2) from error
 
 
-def _long_form(word: str) -> str:
-    """`--data hippocampus` and `--model plain` are short for `--data.name` and `--model.name`, a flag for its truth."""
-    if word == "--quick":
-        return "--quick=true"
-    option, equals, value = word.partition("=")
-    return f"{option}.name{equals}{value}" if option in ("--data", "--model") else word
+def _long_forms(words: Sequence[str]) -> list[str]:
+    """`--data hippocampus` and `--model plain` are short for `--data.name` and `--model.name`, a flag for its truth.
+
+    Example:
+        >>> _long_forms(["--data", "brats", "--model=plain", "--data", "scans.yaml", "--quick"])
+        ['--data.name', 'brats', '--model.name=plain', '--data', 'scans.yaml', '--quick=true']
+    """
+    result = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, equals, value = word.partition("=")
+        is_file = (value or following).endswith((".yaml", ".yml", ".json"))
+        short = option in ("--data", "--model") and not is_file
+        result.append("--quick=true" if word == "--quick" else f"{option}.name{equals}{value}" if short else word)
+    return result

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
-from scalegroup.data import Brats, Case, DataError, Decathlon, Split
+from lightning import Trainer
+
+from scalegroup.data import Case, DataError, Dataset, NiftiTable, Split, open_data
 from scalegroup.errors import ScaleGroupError
+
+# What a run settles itself: by an option of its own, or because its checkpoints, metrics and resumption hang on it.
+SETTLED = {
+    "self",
+    "barebones",
+    "check_val_every_n_epoch",
+    "default_root_dir",
+    "enable_checkpointing",
+    "fast_dev_run",
+    "max_epochs",
+    "num_sanity_val_steps",
+    "reload_dataloaders_every_n_epochs",
+    "use_distributed_sampler",
+    "val_check_interval",
+}
+LIGHTNING = set(signature(Trainer.__init__).parameters) - SETTLED
 
 
 @dataclass
@@ -17,20 +36,25 @@ class DataConfig:
 
     Args:
         name: "hippocampus" or "decathlon" for the layout of the Medical Segmentation Decathlon
-            (`dataset.json`), "brats" for that of BraTS (a folder per patient).
-        root: the folder with the data.
-        train: number of training cases.
-        validation: number of cases that choose the checkpoint.
+            (`dataset.json`), "brats" for that of BraTS (a folder per patient), "table" for a CSV file of NIfTI files.
+        root: the folder with the data; of a table the CSV file.
+        train: number of training cases; None = all that a table with a column `part` calls so.
+        validation: number of cases that choose the checkpoint; None as for `train`.
         test: number of cases to report on; None = all that remain.
         seed: of the split.
+        skip_bad: leave broken scans out, and list them in `skipped.csv`, instead of stopping at the first; default
+            False.
+        options: further arguments of the data set's class, for example `classes` of a table.
     """
 
-    name: Literal["hippocampus", "decathlon", "brats"]
+    name: Literal["hippocampus", "decathlon", "brats", "table"]
     root: Path
-    train: int = 25
-    validation: int = 10
+    train: int | None = 25
+    validation: int | None = 10
     test: int | None = 30
     seed: int = 0
+    skip_bad: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         least = {"train": 1, "validation": 1, "test": 1, "seed": 0}
@@ -39,13 +63,19 @@ class DataConfig:
             if value is not None and value < bound:
                 raise ScaleGroupError(f"data.{name} >= {bound}", value, "leave it out for the default")
 
-    def open(self) -> Decathlon | Brats:
+    def open(self) -> Dataset:
         """The data set."""
-        return Brats(self.root) if self.name == "brats" else Decathlon(self.root)
+        return open_data(self.name, self.root, **self.options)
 
     def split(self) -> Split:
         """The three disjoint lists of cases."""
-        return self.open().split(self.train, self.validation, self.test, self.seed)
+        opened = self.open()
+        if isinstance(opened, NiftiTable):
+            return opened.split(self.train, self.validation, self.test, self.seed)
+        if self.train is None or self.validation is None:
+            hint = "only a table with a column `part` says them itself"
+            raise ScaleGroupError("numbers of training and validation cases", None, hint)
+        return opened.split(self.train, self.validation, self.test, self.seed)
 
     def named(self, names: Sequence[str]) -> list[Case]:
         """The cases of these names, in this order.
@@ -76,6 +106,9 @@ class ModelConfig:
         act: activation, as in MONAI; default "swish", which is SiLU and known to both.
         options: further arguments of the network's class, for example `num_scales` or `dropout`. For "channels" they
             are arguments of `ScaleChannels`, those before of its U-Net.
+        use_spacing: tell the network the voxel size of each scan in mm, in training and ever after: its kernels live in
+            mm then, and the option `spacing` is the voxel size of its own finest grid of scale 1. Not for "plain",
+            which has no such kernels. Default False: voxels are the unit.
     """
 
     name: Literal["scale", "plain", "channels"] = "scale"
@@ -85,8 +118,14 @@ class ModelConfig:
     norm: str | None = None
     act: str = "swish"
     options: dict[str, Any] = field(default_factory=dict)
+    use_spacing: bool = False
 
     def __post_init__(self) -> None:
+        if self.use_spacing and self.name == "plain":
+            hint = "choose 'scale' or 'channels', or leave use_spacing out"
+            raise ScaleGroupError("use_spacing with a network that has kernels in mm", "the model 'plain'", hint)
+        if self.use_spacing:
+            self.options = {"spacing": 1.0, **self.options}  # said outright, for checkpoints have to remember it
         if self.norm is None:
             self.norm = "instance" if self.name == "channels" else "batch"
 
@@ -113,6 +152,8 @@ class TrainerConfig:
         seed: of the initial weights and the order of the cases.
         threads: CPU threads. Default 1: networks of this size gain little from more, and lose a hundredfold where
             other programs keep the cores busy.
+        lightning: further arguments of Lightning's `Trainer`, such as `precision`, `gradient_clip_val`, `devices`,
+            `strategy` or `logger`. On the command line they are `--trainer.precision` and so on.
     """
 
     max_epochs: int = 60
@@ -127,8 +168,13 @@ class TrainerConfig:
     validate_every: int = 5
     seed: int = 0
     threads: int = 1
+    lightning: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        unknown = sorted(set(self.lightning) - LIGHTNING)
+        if unknown:
+            hint = "those that a run settles itself, such as max_epochs, have a place of their own"
+            raise ScaleGroupError(f"arguments of Lightning's Trainer out of {sorted(LIGHTNING)}", unknown, hint)
         hint = "leave it out for the default"
         for name in ("max_epochs", "max_minutes", "batch_size", "learning_rate", "validate_every", "threads"):
             value = getattr(self, name)

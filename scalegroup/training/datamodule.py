@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
 from math import exp, log
 from typing import Any
 
@@ -11,14 +13,15 @@ import numpy as np
 import torch
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose, EnsureTyped, RandFlipd, Randomizable, RandSpatialCropd, SpatialPadd, Transform
-from torch.utils.data import RandomSampler, default_collate
+from torch.utils.data import RandomSampler, Sampler, default_collate
 
-from scalegroup.data import Case, Scan, Split, load, rescale
+from scalegroup.data import Case, DataError, Scan, Split, load_all, rescale
 from scalegroup.data.rescale import rescale_image
 from scalegroup.engine import resample
 from scalegroup.training.config import TrainerConfig
 
 KEYS = ("image", "label")
+logger = logging.getLogger(__name__)
 
 
 class SegmentationData(lightning.LightningDataModule):
@@ -32,11 +35,16 @@ class SegmentationData(lightning.LightningDataModule):
         split: the cases.
         config: batch size, patch size, mirroring, zoom, coarsening and seed.
         multiple: what the size of a training batch must be divisible by.
+        skip_bad: leave broken scans out instead of raising an error.
+
+    Attributes:
+        skipped: the broken scans met so far, each by its name and its error.
     """
 
-    def __init__(self, split: Split, config: TrainerConfig, multiple: int = 1) -> None:
+    def __init__(self, split: Split, config: TrainerConfig, multiple: int = 1, skip_bad: bool = False) -> None:
         super().__init__()
-        self.split, self.config, self.multiple = split, config, multiple
+        self.split, self.config, self.multiple, self.skip_bad = split, config, multiple, skip_bad
+        self.skipped: list[tuple[str, DataError]] = []
         self._order = torch.Generator().manual_seed(config.seed)
         self._transform: Compose | None = None
         self._scans: dict[str, Sequence[Scan]] = {}
@@ -45,7 +53,10 @@ class SegmentationData(lightning.LightningDataModule):
         """The scans of "train", "validation" or "test", read at the first call."""
         if part not in self._scans:
             cases: Sequence[Case] = getattr(self.split, part)
-            self._scans[part] = [load(case) for case in cases]
+            self._scans[part], skipped = load_all(cases, self.skip_bad)
+            self.skipped += skipped
+            for name, error in skipped:
+                logger.warning("left out %s: %s", name, error)
         return self._scans[part]
 
     @property
@@ -54,7 +65,11 @@ class SegmentationData(lightning.LightningDataModule):
         return self.scans("train")[0].image.shape[0]
 
     def train_dataloader(self) -> Any:
-        """Shuffled batches `{"image": (batch, channel, *space), "label": (batch, 1, *space)}` of one size."""
+        """Shuffled batches of one size; of several processes each gets its share.
+
+        They hold `image`, `(batch, channel, *space)`, `label`, `(batch, 1, *space)`, and `spacing`, `(batch, 3)`, the
+        voxel sizes in mm.
+        """
         patch, zoom, coarsen = self.config.patch, self.config.zoom, self.config.coarsen
         steps: list[Any] = [] if zoom is None else [_RandomZoom(*zoom)]
         steps += [] if coarsen is None else [_RandomResolution(coarsen)]
@@ -68,20 +83,25 @@ class SegmentationData(lightning.LightningDataModule):
         return DataLoader(
             dataset,
             batch_size=self.config.batch_size,
-            sampler=RandomSampler(dataset, generator=self._order),
+            sampler=_Share(RandomSampler(dataset, generator=self._order), *self._process),
             generator=torch.Generator(),
             collate_fn=default_collate if patch is not None else self._padded,
         )
 
     def reseed(self, seed: int) -> None:
         """Starts the random order, zooms, resolutions, patches and mirrors anew."""
-        self._order.manual_seed(seed)
+        self._order.manual_seed(seed)  # the same in all processes, or their shares would overlap
         if self._transform is not None:
-            self._transform.set_random_state(seed)
+            self._transform.set_random_state(seed + self._process[0])
 
     def val_dataloader(self) -> Any:
         """One whole scan at a time."""
         return DataLoader(_dataset(self.scans("validation"), EnsureTyped(KEYS, track_meta=False)), batch_size=1)
+
+    @property
+    def _process(self) -> tuple[int, int]:
+        """Which of how many processes this is."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _padded(self, batch: Sequence[dict[str, torch.Tensor]]) -> Any:
         """One batch of whole volumes, padded to the largest."""
@@ -89,6 +109,25 @@ class SegmentationData(lightning.LightningDataModule):
         size = [int(-(-n // self.multiple) * self.multiple) for n in largest]
         pad = Compose([SpatialPadd(KEYS, size, mode="edge"), EnsureTyped(KEYS, track_meta=False)])
         return default_collate([pad(scan) for scan in batch])
+
+
+class _Share(Sampler[int]):
+    """The cases of one process: every `count`-th of a common order, from `rank` on.
+
+    The batches of all processes are together those that one process would make with a batch size `count` times as
+    large. If they do not come out even, the first cases of the order are taken once more.
+    """
+
+    def __init__(self, order: Sampler[int], rank: int, count: int) -> None:
+        self.order, self.rank, self.count = order, rank, count
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.count)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(self.order)
+        shares = islice(cycle(order), len(self) * self.count)
+        return islice(shares, self.rank, None, self.count)
 
 
 class _RandomZoom(Randomizable, Transform):
@@ -100,7 +139,7 @@ class _RandomZoom(Randomizable, Transform):
     def __call__(self, scan: dict[str, Any]) -> dict[str, Any]:
         factor = exp(self.R.uniform(log(self.low), log(self.high)))
         image, label = rescale(scan["image"], scan["label"][0], factor)
-        return {"image": image, "label": label[None]}
+        return {"image": image, "label": label[None], "spacing": scan["spacing"] / factor}
 
 
 class _RandomResolution(Randomizable, Transform):
@@ -113,8 +152,9 @@ class _RandomResolution(Randomizable, Transform):
         factor = exp(self.R.uniform(log(self.low), 0))
         coarse = torch.from_numpy(rescale_image(scan["image"], factor))
         image = resample(coarse, scan["image"].shape[1:], 3 * (factor,))
-        return {"image": image.numpy(), "label": scan["label"]}
+        return {**scan, "image": image.numpy()}
 
 
 def _dataset(scans: Sequence[Scan], transform: Any) -> Dataset:
-    return Dataset([{"image": scan.image, "label": scan.label[None]} for scan in scans], transform)
+    items = [{"image": scan.image, "label": scan.label[None], "spacing": torch.tensor(scan.spacing)} for scan in scans]
+    return Dataset(items, transform)

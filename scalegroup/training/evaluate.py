@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
 from scalegroup.data import Scan, rescale
 from scalegroup.data.rescale import Canvas
-from scalegroup.training.metrics import hard_dice, mean_of_present
+from scalegroup.training.metrics import mean_of_present
 from scalegroup.training.module import Segmentation
 
 TEST_SCALES = (0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
@@ -48,20 +50,53 @@ def dice_at_scales(
     """
     module.eval()
     rows = []
-    for scale in scales:
-        for scan in scans:
-            image, label = rescale(scan.image, scan.label, scale, canvas)
-            values = hard_dice(predict(module, image), torch.from_numpy(label), 1 + len(module.classes))
-            named = zip(module.classes, values, strict=True)
-            rows += [DiceRow(scale, scan.name, name, dice) for name, dice in named]
-            advance()
+    items = Rescaled(scans, scales, canvas)
+    for item in map(items.__getitem__, range(len(items))):
+        batch = {key: item[key].to(module.device) for key in ("image", "label", "spacing")}
+        with torch.inference_mode():
+            rows += dice_rows_of(item, module.dice(batch), module.classes)
+        advance()
     return rows
 
 
+def dice_rows_of(item: Mapping[str, Any], dice: Sequence[Sequence[float]], classes: Sequence[str]) -> list[DiceRow]:
+    """The measurements of one item of `Rescaled`."""
+    return [DiceRow(item["scale"], item["case"], name, value) for name, value in zip(classes, dice[0], strict=True)]
+
+
+class Rescaled(Dataset[dict[str, Any]]):
+    """Each scan at each scale, one by one, made when it is asked for.
+
+    What is magnified by a factor was, for the network, seen with voxels smaller by this factor: the object is the same.
+    An item is a batch of one scan, `image`, `label` and `spacing`, with its `scale` and the name of its `case`.
+
+    Args:
+        scans: normalised scans at their own scale, which is 1.
+        scales: factors.
+        canvas: whether the grid grows with the content; see `rescale`.
+    """
+
+    def __init__(self, scans: Sequence[Scan], scales: Sequence[float], canvas: Canvas = "proportional") -> None:
+        self.pairs, self.canvas = [(scale, scan) for scale in scales for scan in scans], canvas
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        scale, scan = self.pairs[index]
+        image, label = rescale(scan.image, scan.label, scale, self.canvas)
+        tensors = {"image": torch.from_numpy(image), "label": torch.from_numpy(label)[None]}
+        batch = {key: value[None] for key, value in tensors.items()}
+        return {**batch, "spacing": torch.tensor([scan.spacing]) / scale, "scale": scale, "case": scan.name}
+
+
 @torch.inference_mode()
-def predict(module: Segmentation, image: np.typing.NDArray[np.float32]) -> torch.Tensor:
-    """The class indices `(*space)` of one normalised image `(channel, *space)`."""
-    return module.predict(torch.from_numpy(image)[None].to(module.device))[0].cpu()
+def predict(
+    module: Segmentation, image: np.typing.NDArray[np.float32], spacing: Sequence[float] | None = None
+) -> torch.Tensor:
+    """The class indices `(*space)` of one normalised image `(channel, *space)`, given its voxel size if need be."""
+    known = None if spacing is None else torch.tensor([spacing])
+    return module.predict(torch.from_numpy(image)[None].to(module.device), known)[0].cpu()
 
 
 def summarise(rows: Sequence[DiceRow]) -> dict[str, dict[float, float]]:

@@ -30,6 +30,7 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
     """
     arguments: dict[str, Any] = asdict(config)
     name, options = arguments.pop("name"), arguments.pop("options")
+    del arguments["use_spacing"]  # said in each call, by `Segmentation`
     networks: dict[str, Any] = {"scale": UNet, "plain": PlainUNet, "channels": ScaleChannels}
     if name not in networks:
         hint = "'scale' is ours, 'plain' is MONAI's, 'channels' is MONAI's on the grids of all scales"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import lightning
 import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
-from monai.losses import DiceCELoss
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.training.config import ModelConfig, TrainerConfig
+from scalegroup.training.loss import DiceCE
 from scalegroup.training.metrics import hard_dice, mean_of_present
 from scalegroup.training.models import build_model, size_multiple
 
@@ -48,9 +49,11 @@ class Segmentation(lightning.LightningModule):
         classes: the names of the classes without the background.
         in_channels: image channels.
         data: what the cases came from, stored so that a test finds the same split again.
+        label_values: the values in files of the background and of each class; default 0, 1, 2, …
 
     Shapes:
-        in `(batch, in_channels, *space)`, out `(batch, 1 + len(classes), *space)`, logits.
+        in `(batch, in_channels, *space)`, out `(batch, 1 + len(classes), *space)`, logits. With
+        `model.use_spacing` each call also takes the voxel sizes in mm, `(batch, 3)`.
     """
 
     def __init__(
@@ -60,23 +63,26 @@ class Segmentation(lightning.LightningModule):
         classes: Sequence[str],
         in_channels: int,
         data: dict[str, Any] | None = None,
+        label_values: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         # Plain values, so that a checkpoint can be read without trusting it to run code.
         self.model_config = ModelConfig(**model) if isinstance(model, dict) else model
         self.trainer_config = TrainerConfig(**trainer) if isinstance(trainer, dict) else trainer
         self.classes = tuple(classes)
+        self.label_values = tuple(label_values or range(1 + len(self.classes)))
+        self.network = build_model(self.model_config, in_channels, 1 + len(self.classes))
         self.save_hyperparameters(
             {
                 "model": asdict(self.model_config),
-                "trainer": asdict(self.trainer_config),
+                "trainer": asdict(replace(self.trainer_config, lightning=_plain(self.trainer_config.lightning))),
                 "classes": list(classes),
                 "in_channels": in_channels,
                 "data": data,
+                "label_values": list(self.label_values),
             }
         )
-        self.network = build_model(self.model_config, in_channels, 1 + len(self.classes))
-        self.loss = DiceCELoss(softmax=True, to_onehot_y=True, include_background=False, batch=True)
+        self.loss = DiceCE()
         self._dice: list[list[float]] = []
 
     @classmethod
@@ -99,8 +105,12 @@ class Segmentation(lightning.LightningModule):
             raise ScaleGroupError("a checkpoint of scalegroup", cause, hint) from error
         return module.eval()
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits on the grid of the image, whatever its size."""
+    def forward(self, image: torch.Tensor, spacing: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits on the grid of the image, whatever its size.
+
+        Raises:
+            ScaleGroupError: if the network wants to know the voxel size and it is missing, or differs in the batch.
+        """
         size = image.shape[2:]
         multiple = size_multiple(self.model_config)
         missing = [-n % multiple for n in size]
@@ -108,40 +118,56 @@ class Segmentation(lightning.LightningModule):
         before = [m // 2 for m in missing]
         pads = [pad for b, m in zip(reversed(before), reversed(missing), strict=True) for pad in (b, m - b)]
         padded = torch.nn.functional.pad(image, pads, mode="replicate") if any(missing) else image
-        logits: torch.Tensor = self.network(padded)
+        known = {"spacing": _common(spacing)} if self.model_config.use_spacing else {}
+        logits: torch.Tensor = self.network(padded, **known)
         for axis, (start, length) in enumerate(zip(before, size, strict=True), start=2):
             logits = logits.narrow(axis, start, length)
         return logits
 
-    def predict(self, image: torch.Tensor) -> torch.Tensor:
+    def predict(self, image: torch.Tensor, spacing: torch.Tensor | None = None) -> torch.Tensor:
         """Class indices `(batch, *space)` of whole scans; by overlapping windows if it was trained on patches."""
         patch = self.trainer_config.patch
         if patch is None:
-            logits = self(image)
+            logits = self(image, spacing)
         else:
             # Windows larger than the patches: more context, fewer seams, and small scans in one piece.
-            logits = sliding_window_inference(image, [2 * n for n in patch], 1, self, 0.5, mode="gaussian")
+            network = partial(self, spacing=spacing)
+            logits = sliding_window_inference(image, [2 * n for n in patch], 1, network, 0.5, mode="gaussian")
         return torch.as_tensor(logits).argmax(dim=1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of one batch."""
-        loss: torch.Tensor = self.loss(self(batch["image"]), batch["label"])
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]))
+        loss: torch.Tensor = self.loss(self(batch["image"], batch["spacing"]), batch["label"])
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["image"]), sync_dist=True)
         return loss
+
+    def dice(self, batch: Batch) -> list[list[float]]:
+        """The hard Dice of each class in each scan of a batch; NaN where a class is in neither truth nor prediction."""
+        found = self.predict(batch["image"], batch["spacing"])
+        return [hard_dice(p, label[0], 1 + len(self.classes)) for p, label in zip(found, batch["label"], strict=True)]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Notes the hard Dice of one scan."""
-        for predicted, label in zip(self.predict(batch["image"]), batch["label"], strict=True):
-            self._dice.append(hard_dice(predicted, label[0], 1 + len(self.classes)))
+        self._dice += self.dice(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, list[list[float]]]:
+        """The hard Dice of one scan, for who collects it."""
+        return {"dice": self.dice(batch)}
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """The values that files hold, `(batch, *space)`, of one scan."""
+        found = self.predict(batch["image"], batch["spacing"])
+        return torch.tensor(self.label_values, dtype=torch.uint8, device=found.device)[found]
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean hard Dice of each class and of all."""
         table = np.array(self._dice)
         self._dice.clear()
         means = [mean_of_present(column) for column in table.T]
-        self.log_dict({f"val_dice/{name}": mean for name, mean in zip(self.classes, means, strict=True)})
+        named = {f"val_dice/{name}": mean for name, mean in zip(self.classes, means, strict=True)}
         mean = mean_of_present(means)
-        self.log("val_dice", mean if np.isfinite(mean) else 0.0)  # a number, or no checkpoint could be chosen
+        named["val_dice"] = mean if np.isfinite(mean) else 0.0  # a number, or no checkpoint could be chosen
+        self.log_dict(named, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule over all steps."""
@@ -151,3 +177,22 @@ class Segmentation(lightning.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.2)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as a checkpoint may hold them: objects, such as loggers, by the name of their class."""
+    return {
+        name: value if isinstance(value, bool | int | float | str | None) else type(value).__name__
+        for name, value in settings.items()
+    }
+
+
+def _common(spacing: torch.Tensor | None) -> tuple[float, ...]:
+    """The voxel size that all scans of a batch share."""
+    if spacing is None:
+        raise ScaleGroupError("the voxel size of the scan", None, "the network was trained with use_spacing")
+    first = spacing[0]
+    if not torch.allclose(spacing, first.expand_as(spacing), rtol=1e-3, atol=0):
+        hint = "take --trainer.batch_size 1, or resample the scans to one"
+        raise ScaleGroupError("scans of one voxel size in a batch", spacing.tolist(), hint)
+    return tuple(first.tolist())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -16,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from scalegroup.training.evaluate import DiceRow
+from scalegroup.training.evaluate import DiceRow, dice_rows_of
+from scalegroup.training.files import replacing
 
 
 def open_console() -> Console:
@@ -63,10 +63,51 @@ class ShowProgress(Callback):
             self.bar.update(self._task, completed=trainer.current_epoch + 1, note=note)
 
 
+class Advance(Callback):
+    """One bar over all scans that are tested or predicted.
+
+    Args:
+        bar: a running `progress_bar()`.
+        description: what is done.
+        total: number of scans.
+    """
+
+    def __init__(self, bar: Progress, description: str, total: int) -> None:
+        self.bar, self._task = bar, bar.add_task(description, total=total, note="")
+
+    def on_test_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """One scan further."""
+        self.bar.advance(self._task)
+
+    def on_predict_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """As many scans further as there are processes."""
+        self.bar.advance(self._task, trainer.world_size)
+
+
+class CollectDice(Callback):
+    """Collects the measurements of a test over `scalegroup.training.evaluate.Rescaled`.
+
+    Args:
+        classes: their names.
+
+    Attributes:
+        rows: one per scale, scan and class.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+        self.rows: list[DiceRow] = []
+
+    def on_test_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, *_: Any) -> None:
+        """Adds one scan."""
+        self.rows += dice_rows_of(batch, outputs["dice"], self.classes)
+
+
 class MetricsFile(Callback):
     """One row per epoch in a CSV file; a resumed run goes on in the same file.
 
-    The columns are fixed from the first row on; a cell stays empty in epochs without validation.
+    After loss and Dice come the columns of what other callbacks log. A cell stays empty in epochs in which it was not
+    measured.
 
     Args:
         path: the file.
@@ -84,14 +125,16 @@ class MetricsFile(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Writes the row of this epoch."""
+        if not trainer.is_global_zero:
+            return
         classes = [f"val_dice/{name}" for name in pl_module.hparams["classes"]]
-        columns = ["epoch", "train_loss", "val_dice", *classes]
         validated = (trainer.current_epoch + 1) % int(trainer.check_val_every_n_epoch or 1) == 0
         seen = {name: f"{float(value):.5f}" for name, value in trainer.callback_metrics.items()}
         shown = {name: value for name, value in seen.items() if validated or not name.startswith("val_")}
-        row = {**shown, "epoch": str(trainer.current_epoch)}
-        self._rows.append({name: row.get(name, "") for name in columns})
-        write_csv(self.path, self._rows)
+        self._rows.append({**shown, "epoch": str(trainer.current_epoch)})
+        others = sorted({name for row in self._rows for name in row})
+        columns = dict.fromkeys(["epoch", "train_loss", "val_dice", *classes, *others])
+        write_csv(self.path, [{name: row.get(name, "") for name in columns} for row in self._rows])
 
 
 def dice_table(title: str, rows: Mapping[str, Mapping[float, float]]) -> Table:
@@ -125,14 +168,10 @@ def markdown_table(rows: Mapping[str, Mapping[float, float]]) -> str:
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows of one kind, the keys of the first as header, in one step."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", newline="") as file:
+    with replacing(path) as part, part.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(part, path)
 
 
 def dice_rows(rows: Sequence[DiceRow], **constant: object) -> list[dict[str, Any]]:

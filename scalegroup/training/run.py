@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
+from scalegroup.training.files import WholeCheckpoints, replacing
 from scalegroup.training.models import size_multiple
 from scalegroup.training.module import PARTS, Segmentation, stored_cases
-from scalegroup.training.report import MetricsFile
+from scalegroup.training.report import MetricsFile, write_csv
+
+# Where a run departs from the defaults of Lightning's Trainer: one device unless told otherwise, and a bar, a file of
+# metrics and a network of our own to show.
+DEFAULTS = {"devices": 1, "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+PLAIN = (bool, int, float, str, list, dict, type(None))  # what YAML can say
+# Arguments of Lightning's Trainer that change the weights; the others may differ when a run goes on.
+DECISIVE = (
+    "accumulate_grad_batches",
+    "gradient_clip_algorithm",
+    "gradient_clip_val",
+    "limit_train_batches",
+    "max_steps",
+    "overfit_batches",
+    "precision",
+)
 
 
 def fit(
@@ -34,8 +52,9 @@ def fit(
 ) -> Path:
     """Trains a network and keeps the checkpoint with the best hard Dice on the validation cases.
 
-    The folder receives `best.ckpt`, `last.ckpt` (after every epoch) and `metrics.csv`. If it holds a
-    `last.ckpt` of the same configuration, training goes on from there; a finished run is left as it is.
+    The folder receives `best.ckpt`, `last.ckpt` (after every epoch), `metrics.csv` and `config.yaml`, each written in
+    one step. If it holds a `last.ckpt` of the same configuration, training goes on from there, to the very weights that
+    an uninterrupted run ends with; a finished run is left as it is.
 
     Args:
         data: which scans.
@@ -49,50 +68,126 @@ def fit(
         the path of `best.ckpt`.
 
     Raises:
-        ScaleGroupError: if the folder holds a run of another configuration, or `out` is a file.
+        ScaleGroupError: if the folder holds a run of another configuration, or `out` is a file, or the memory will not
+            suffice.
         DataError: if the data are missing or broken.
     """
-    out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise ScaleGroupError("a folder for the run", f"the file {out}", "give another --out")
-    last = out / "last.ckpt"
-    torch.set_num_threads(trainer.threads)
-    lightning.seed_everything(trainer.seed, workers=True, verbose=False)
-    dealt = data.split()
-    batches = SegmentationData(dealt, trainer, size_multiple(model))
-    cases = {part: [case.name for case in getattr(dealt, part)] for part in PARTS}
-    origin = {**asdict(data), "root": str(Path(data.root).resolve()), "cases": cases}
-    module = Segmentation(model, trainer, data.open().classes, batches.in_channels, origin)
-    if resume and last.is_file():
-        _check_same_run(last, module)
-    keep = ModelCheckpoint(
-        out, "best", monitor="val_dice", mode="max", enable_version_counter=False, save_on_train_epoch_end=False
-    )
-    # Apart from `best`, whose validation is not run in every epoch.
-    latest = ModelCheckpoint(
-        out, "last", monitor=None, save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True
-    )
-    limit = [Timer(timedelta(minutes=trainer.max_minutes))] if trainer.max_minutes else []
-    own = [Reseed(trainer.seed), keep, latest, MetricsFile(out / "metrics.csv"), *limit, ValidateAtTheEnd()]
-    if not resume:  # only now, when data and network are known to be sound
-        for old in ("last.ckpt", "best.ckpt", "metrics.csv"):
-            (out / old).unlink(missing_ok=True)
-    with quiet_lightning():
-        lightning.Trainer(
-            accelerator="auto",
-            devices=1,
-            max_epochs=trainer.max_epochs,
-            check_val_every_n_epoch=min(trainer.validate_every, trainer.max_epochs),
+    return Run(data, model, trainer, out, resume, callbacks).start()
+
+
+class Run:
+    """A training run in its folder, ready to start: what `fit` and the command line have in common.
+
+    Args:
+        data, model, trainer, out, resume, callbacks: as for `fit`.
+        settings: what `config.yaml` says in place of `trainer.lightning`, where that holds objects.
+
+    Attributes:
+        module: the network to be trained.
+        batches: its data.
+        trainer: Lightning's.
+    """
+
+    def __init__(
+        self,
+        data: DataConfig,
+        model: ModelConfig,
+        trainer: TrainerConfig,
+        out: str | Path,
+        resume: bool = True,
+        callbacks: Sequence[Callback] = (),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.out, self.resume = Path(out), resume
+        if self.out.exists() and not self.out.is_dir():
+            raise ScaleGroupError("a folder for the run", f"the file {out}", "give another --out")
+        self.config = _as_yaml(data, model, trainer, trainer.lightning if settings is None else settings)
+        torch.set_num_threads(trainer.threads)
+        lightning.seed_everything(trainer.seed, workers=True, verbose=False)
+        opened, dealt = data.open(), data.split()
+        self.batches = SegmentationData(dealt, trainer, size_multiple(model), data.skip_bad)
+        cases = {part: [case.name for case in getattr(dealt, part)] for part in PARTS}
+        origin = {
+            **asdict(data),
+            "root": str(Path(data.root).resolve()),
+            "cases": cases,
+            "channels": list(opened.channels),
+        }
+        classes, values = opened.classes, opened.label_values
+        self.module = Segmentation(model, trainer, classes, self.batches.in_channels, origin, values)
+        self.batches.scans("validation")  # what is broken there is known before the first epoch, not after it
+        if resume and self._last.is_file():
+            _check_same_run(self._last, self.module)
+        with quiet_lightning():
+            self.trainer = self._trainer(trainer, callbacks)
+
+    def start(self) -> Path:
+        """Trains, or goes on, and returns the path of `best.ckpt`."""
+        if self.trainer.is_global_zero:
+            self._prepare_folder()
+        resumed = self._last if self.resume and self._last.is_file() else None
+        with quiet_lightning():
+            self.trainer.fit(self.module, self.batches, ckpt_path=resumed, weights_only=True)
+        best = self.out / "best.ckpt"
+        if not best.is_file():
+            raise ScaleGroupError("a run that was validated", f"no {best}", "start anew with --resume false")
+        return best
+
+    @property
+    def _last(self) -> Path:
+        return self.out / "last.ckpt"
+
+    def _prepare_folder(self) -> None:
+        if not self.resume:  # only now, when data and network are known to be sound
+            for old in ("last.ckpt", "best.ckpt", "metrics.csv", "skipped.csv"):
+                (self.out / old).unlink(missing_ok=True)
+        with replacing(self.out / "config.yaml") as part:
+            part.write_text(self.config)
+        if self.batches.skipped:
+            rows = [{"case": case, "error": str(error)} for case, error in self.batches.skipped]
+            write_csv(self.out / "skipped.csv", rows)
+
+    def _trainer(self, config: TrainerConfig, callbacks: Sequence[Callback]) -> lightning.Trainer:
+        checkpoint = partial(ModelCheckpoint, self.out, enable_version_counter=False)
+        keep = checkpoint("best", monitor="val_dice", mode="max", save_on_train_epoch_end=False)
+        # Apart from `best`, whose validation is not run in every epoch.
+        latest = checkpoint("last", monitor=None, save_top_k=1, save_on_train_epoch_end=True)
+        limit = [Timer(timedelta(minutes=config.max_minutes))] if config.max_minutes else []
+        settings = {**DEFAULTS, **config.lightning}
+        asked, plugins = (_as_list(settings.pop(name, None)) for name in ("callbacks", "plugins"))
+        # The file of metrics after all callbacks that log something.
+        own = [*limit, ValidateAtTheEnd(), MetricsFile(self.out / "metrics.csv"), keep, latest]
+        return lightning.Trainer(
+            **settings,
+            max_epochs=config.max_epochs,
+            check_val_every_n_epoch=min(config.validate_every, config.max_epochs),
             num_sanity_val_steps=0,
-            logger=False,
-            callbacks=[*own, *callbacks],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        ).fit(module, batches, ckpt_path=last if last.is_file() else None, weights_only=True)
-    best = out / "best.ckpt"
-    if not best.is_file():
-        raise ScaleGroupError("a run that was validated", f"no {best}", "start anew with --resume false")
-    return best
+            default_root_dir=self.out,
+            use_distributed_sampler=False,  # `SegmentationData` deals the cases out
+            callbacks=[Reseed(config.seed), *callbacks, *asked, *own],
+            plugins=[WholeCheckpoints(), *plugins],
+        )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _as_yaml(data: DataConfig, model: ModelConfig, trainer: TrainerConfig, settings: Mapping[str, Any]) -> str:
+    """The configurations as `scalegroup fit --config` reads them; what is no plain value is left out."""
+    training = {name: value for name, value in vars(trainer).items() if name != "lightning"}
+    plain = {name: value for name, value in settings.items() if isinstance(value, PLAIN)}
+    config = _plain({"data": vars(data), "model": vars(model), "trainer": {**training, **plain}})
+    return str(yaml.safe_dump(config, sort_keys=False))
+
+
+def _plain(value: Any) -> Any:
+    """Paths as text and tuples as lists, as YAML has them."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 class Reseed(Callback):
@@ -114,7 +209,8 @@ class ValidateAtTheEnd(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Lightning asks for the pace right after this."""
-        if trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
+        out_of_steps = 0 < trainer.max_steps <= trainer.global_step
+        if trainer.should_stop or out_of_steps or trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
 
@@ -123,8 +219,9 @@ def _check_same_run(last: Path, module: Segmentation) -> None:
     place of the data may change."""
 
     def identity(parameters: Any) -> dict[str, Any]:
-        free = ("max_minutes", "validate_every", "threads")
+        free = ("max_minutes", "validate_every", "threads", "lightning")
         training = {key: value for key, value in parameters["trainer"].items() if key not in free}
+        training |= {key: parameters["trainer"]["lightning"].get(key) for key in DECISIVE}
         data = {"name": parameters["data"]["name"], **stored_cases(parameters, last)}
         return {"model": parameters["model"], "trainer": training, "data": data}
 
