@@ -131,7 +131,7 @@ def by_windows(net: OneScaleAtATime, head: Head, image: Image, factor: float, sa
     ways = {"none": unmoved, "weighted": weighted, "confidence": by_confidence, "head": by_head, "known": by_factor}
     found = {name: found_by(scores, way) for name, way in ways.items()}
     if same_volume:  # the scan of another resolution: its voxels are 1/factor times as large as in training
-        found["spacing"] = found_by(Scores(net, image, unit=factor), unmoved)
+        found["spacing"] = found_by(Scores(net, image, spacing=1 / factor), unmoved)
     return found
 
 

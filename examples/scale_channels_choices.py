@@ -257,7 +257,7 @@ def searched(net: OneScaleAtATime, heads: tuple[Head, Head], scans: Sequence[Sca
             for name, way in ways.items():
                 lines.setdefault(name, [[] for _ in columns])[i].append(dice(tried.predicted[way()], label))
             if canvas == "proportional":
-                between = Candidates(Scores(net, image, unit=BASE**0.5), SHIFTS[:-1])
+                between = Candidates(Scores(net, image, spacing=BASE**-0.5), SHIFTS[:-1])
                 both = [
                     (own.confidence(shift), own.predicted[shift]) for own in (tried, between) for shift in own.windows
                 ]

@@ -25,7 +25,7 @@ TITLES = {
     ("ours", "confidence"): "… moved by confidence, for each volume",
     ("ours", "head"): "… moved by the head, for each volume",
     ("ours", "known"): "… moved by the known factor, in whole steps",
-    ("ours", "spacing"): "… spacing known (`unit`)",
+    ("ours", "spacing"): "… spacing known",
     ("ours", "ideal"): "ideal: what equivariance could give",
     ("ours, coarsened", "none"): "`ScaleChannels`, training scans coarsened, window not moved",
     ("ours, coarsened", "weighted"): "… not moved, its scales weighted",

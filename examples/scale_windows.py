@@ -33,11 +33,11 @@ class OneScaleAtATime:
         self.network = network
         self._parts: dict[int, ScaleChannels] = {}
 
-    def __call__(self, k: int, x: Tensor, unit: float | None = None) -> Tensor:
+    def __call__(self, k: int, x: Tensor, spacing: float | None = None) -> Tensor:
         if k not in self._parts:
             self._parts[k] = with_window(self.network, 1, first=k).eval()
         with torch.inference_mode():
-            scores: Tensor = self._parts[k](x, unit)
+            scores: Tensor = self._parts[k](x, spacing)
         return scores
 
 
@@ -49,8 +49,8 @@ class Scores:
         asked: the scales that were asked for.
     """
 
-    def __init__(self, net: OneScaleAtATime, image: Image, unit: float | None = None) -> None:
-        self._net, self._x, self._unit = net, torch.from_numpy(image)[None], unit
+    def __init__(self, net: OneScaleAtATime, image: Image, spacing: float | None = None) -> None:
+        self._net, self._x, self._spacing = net, torch.from_numpy(image)[None], spacing
         self._known: dict[int, Tensor] = {}
         self.seconds: dict[int, float] = {}
         self.asked: set[int] = set()
@@ -59,7 +59,7 @@ class Scores:
         self.asked.add(k)
         if k not in self._known:
             start = time.perf_counter()
-            self._known[k] = self._net(k, self._x, self._unit)
+            self._known[k] = self._net(k, self._x, self._spacing)
             self.seconds[k] = time.perf_counter() - start
         return self._known[k]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from scalegroup.models.blocks import Recipe
 from scalegroup.models.checks import as_channels, as_count, as_flag, as_strides, as_train_scales, total_stride
 from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.nn.module import group_of
+from scalegroup.nn.spacing import Spacing, as_spacing, plain, spacing_in
 from scalegroup.symbolic import Basis
 
 
@@ -39,6 +41,7 @@ class Classifier(ScaleRuns):
         oversample: factor of the finer grid on which activations act. Default 1.
         sampling, basis: as in `UNet`. Default "uniform" and None.
         kernel_size: samples along each axis of free kernels (`basis="free"`). Default 3.
+        spacing: spacing of the network's own grid in mm, as in `UNet`. Default 1.
 
     Shape:
         `(batch, in_channels, *space)` to `(batch, num_classes)`.
@@ -87,6 +90,7 @@ class Classifier(ScaleRuns):
         sampling: str = "uniform",
         basis: Basis | str | None = None,
         kernel_size: int = 3,
+        spacing: Spacing = 1.0,
         method: str = "auto",
     ) -> None:
         super().__init__()
@@ -110,6 +114,7 @@ class Classifier(ScaleRuns):
             "method": method,
         }
         recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
+        self.spacing = as_spacing(spacing, spatial_dims)
         self.train_scales, self.run_weights = as_train_scales(train_scales), as_run_weights(run_weights)
         type_ = as_count(in_channels, "in_channels") * group.scalar
         blocks: list[nn.EquivariantModule] = []
@@ -123,9 +128,14 @@ class Classifier(ScaleRuns):
         self.features = nn.Sequential(*blocks, nn.ScalePool(type_, scale_pool))
         self.head = torch.nn.Linear(channels[-1], as_count(num_classes, "num_classes"))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`(batch, in_channels, *space)` to `(batch, num_classes)`."""
-        features = self.on_run(self.features, self.features, x)
+    def forward(self, x: Tensor, spacing: Spacing | None = None) -> Tensor:
+        """`(batch, in_channels, *space)` to `(batch, num_classes)`.
+
+        `spacing` is the voxel size of the scan in mm, a number or one per axis. Default: that of a MONAI
+        `MetaTensor`, or the network's own.
+        """
+        ratios = spacing_in(self.spacing, x, spacing)
+        features = self.on_run(self.features, partial(self.features, spacing=ratios), plain(x))
         return self.head(features.flatten(2).amax(dim=2))  # type: ignore[no-any-return]
 
     def summary(self) -> str:

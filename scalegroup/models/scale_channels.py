@@ -19,12 +19,13 @@ from scalegroup.models.checks import as_count, as_flag, as_train_scales
 from scalegroup.models.projection import as_projection
 from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.models.scale_backbone import channels_of, check_backbone, check_output, divisor_of
-from scalegroup.models.scale_selection import as_select, as_shifts, as_spacing, select_window, unit_of
+from scalegroup.models.scale_selection import as_select, as_shifts, select_window
 from scalegroup.models.scale_summary import cost_of, cost_table, total
 from scalegroup.models.shared_norm import GridsTogether, SharedBatchNorm, convert_shared_norm
 from scalegroup.nn.grid import per_axis
 from scalegroup.nn.haar import Grid, to_voxels
 from scalegroup.nn.module import group_of
+from scalegroup.nn.spacing import Spacing, as_spacing, like, plain, spacing_in
 
 
 class ScaleChannels(ScaleRuns):
@@ -56,7 +57,8 @@ class ScaleChannels(ScaleRuns):
             the one that the training scans had in mm; `forward` must be given the spacing of the scan. "confidence":
             for each volume the window, of those moved by `shifts`, whose prediction is surest of its foreground
             (`models.scale_selection`); `last_shift` tells which.
-        spacing: voxel size of the training scans in mm, a number or one per axis, for `forward(x, spacing=...)`.
+        spacing: spacing of the grid of scale 1 in mm, a number or one per axis: best the voxel size of the training
+            scans. Default 1.
         shifts: candidates of "confidence" in steps of the base, with 0; negative ones are finer. Default -2 … 2.
         climb: "confidence" tries finer windows, which are expensive, only as long as they are surer. Default False.
         divisor: product of the strides of the backbone, of which sizes must be multiples. Default: read off MONAI's
@@ -101,7 +103,7 @@ class ScaleChannels(ScaleRuns):
         run_weights: str | Sequence[float] = "uniform",
         projection: str | torch.nn.Module | None = "volume_confidence",
         select: str = "none",
-        spacing: float | Sequence[float] | None = None,
+        spacing: Spacing = 1.0,
         shifts: Sequence[int] = (-2, -1, 0, 1, 2),
         climb: bool = False,
         divisor: int | None = None,
@@ -120,8 +122,8 @@ class ScaleChannels(ScaleRuns):
             self.run_chances(group, max(1, group.num_scales - self.train_scales + 1))
         self.backbone = convert_shared_norm(backbone)
         self.projection = as_projection(projection)
-        self.spacing = None if spacing is None else as_spacing(spacing, spatial_dims)
-        self.select = as_select(select, self.spacing, self.projection)
+        self.spacing = as_spacing(spacing, spatial_dims)
+        self.select = as_select(select, self.projection)
         self.shifts, self.climb = as_shifts(shifts), as_flag(climb, "climb")
         self.last_shift: Tensor | None = None
         self.last_grids: list[Grid] | None = None
@@ -136,39 +138,34 @@ class ScaleChannels(ScaleRuns):
         group = group_of(self.lift.in_type)
         return None if self.in_channels is None else self.in_channels * group.scalar
 
-    def grids(self, space: Sequence[int], unit: float | Sequence[float] | None = None) -> list[Grid]:
-        """The grid of each scale in use over a volume of so many voxels, finest first."""
-        return self.lift.grids(space, unit)
+    def grids(self, space: Sequence[int], spacing: Spacing | None = None) -> list[Grid]:
+        """The grid of each scale in use over a volume of so many voxels of this size in mm, finest first."""
+        return self.lift.grids(space, spacing_in(self.spacing, None, spacing))
 
-    def forward(
-        self,
-        x: Tensor,
-        unit: float | Sequence[float] | None = None,
-        spacing: float | Sequence[float] | None = None,
-    ) -> Any:
+    def forward(self, x: Tensor, spacing: Spacing | None = None) -> Any:
         """`(batch, in_channels, *space)` to `(batch, classes, *space)`, `(batch, classes)`, or a tuple of them.
 
-        `spacing` is the voxel size of the scan in mm, a number or one per axis. Grids keep then the spacing in mm that
-        they have on the training scans. Instead `unit` may be given, the spacing of the grid of scale 1 in voxels
-        (default 1): that of the training scans over that of this one.
+        `spacing` is the voxel size of the scan in mm, a number or one per axis. Grids keep then their spacing in mm.
+        Default: that of a MONAI `MetaTensor`, or the network's own.
         """
-        if spacing is not None:
-            unit = unit_of(self.spacing, spacing, unit)
-        elif self.select == "spacing" and not self.training and unit is None:
+        ratios = spacing_in(self.spacing, x, spacing)
+        if self.select == "spacing" and not self.training and ratios is None:
             hint = "call net(x, spacing=...) with the voxel size of the scan in mm, or choose another select"
             raise ScaleGroupError("a spacing for select='spacing'", None, hint)
-        return self.on_run(self.lift, partial(self._on_window, unit=unit), self._checked(x))
+        y = self.on_run(self.lift, partial(self._on_window, spacing=ratios), plain(self._checked(x)))
+        return y if isinstance(y, tuple) or y.ndim == 2 else like(y, x)
 
-    def _on_window(self, x: Tensor, unit: float | Sequence[float] | None) -> Any:
+    def _on_window(self, x: Tensor, spacing: tuple[float, ...] | None) -> Any:
         if self.projection is None:
-            grids = self.grids(x.shape[2:], unit)
+            grids = self.lift.grids(x.shape[2:], spacing)
             if not torch.compiler.is_exporting():
                 self.last_grids = grids
             return tuple(y for y, _ in self._outputs(x, grids))
         if self.select == "confidence" and not self.training:
-            result = self._selected(x, unit)
+            result = self._selected(x, spacing)
         else:
-            scores = [self._on_voxels(*output, x) for output in self._outputs(x, self.grids(x.shape[2:], unit))]
+            grids = self.lift.grids(x.shape[2:], spacing)
+            scores = [self._on_voxels(*output, x) for output in self._outputs(x, grids)]
             result = self._projected(torch.stack(scores, dim=2))
         return result.to(x.dtype)
 
@@ -181,11 +178,11 @@ class ScaleChannels(ScaleRuns):
             raise ScaleGroupError("a projection that returns (batch, classes, *space)", received, hint)
         return result
 
-    def _selected(self, x: Tensor, unit: float | Sequence[float] | None) -> Tensor:
+    def _selected(self, x: Tensor, spacing: tuple[float, ...] | None) -> Tensor:
         scales, base = self.lift.scales, group_of(self.lift.in_type).base
 
         def logits_of(k: int) -> Tensor:
-            (output,) = self._outputs(x, self.lift.grids(x.shape[2:], unit, [scales[0] * base**k]))
+            (output,) = self._outputs(x, self.lift.grids(x.shape[2:], spacing, [scales[0] * base**k]))
             return self._on_voxels(*output, x)
 
         result, shift = select_window(logits_of, len(scales), self._projected, self.shifts, self.climb)
@@ -198,8 +195,8 @@ class ScaleChannels(ScaleRuns):
         together = self._together.needed(self.backbone)
         for part in [grids] if together else [[grid] for grid in grids]:
             lifted = [resample(x, *grid, self.lift.padding_mode) for grid in part]
-            for y, like, grid in zip(self._on_grids(lifted, together), lifted, part, strict=True):
-                yield check_output(y, like), grid
+            for y, seen, grid in zip(self._on_grids(lifted, together), lifted, part, strict=True):
+                yield check_output(y, seen), grid
 
     def _on_grids(self, lifted: Sequence[Tensor], together: bool) -> list[Any]:
         try:

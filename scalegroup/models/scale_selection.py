@@ -11,7 +11,6 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.checks import as_integer
 from scalegroup.models.projection import foreground_confidence
 from scalegroup.nn.grid import choice
-from scalegroup.nn.haar import as_unit
 
 SELECT = ("none", "spacing", "confidence")
 
@@ -19,53 +18,18 @@ Project = Callable[[Tensor], Tensor]  # (batch, classes, scales, *space) to (bat
 Score = Callable[[Tensor], Tensor]  # (batch, classes, *space) to (batch,)
 
 
-def as_select(value: object, spacing: object, projection: object) -> str:
+def as_select(value: object, projection: object) -> str:
     """One of `SELECT`, for a network that has what it needs.
 
     Example:
-        >>> as_select("spacing", (1.0, 1.0, 2.0), None)
+        >>> as_select("spacing", None)
         'spacing'
     """
     select = choice(value, SELECT, "select")  # type: ignore[arg-type]
     if select == "confidence" and projection is None:
         hint = "without one there is no prediction to score"
         raise ScaleGroupError("a projection for select='confidence'", None, hint)
-    if select == "spacing" and spacing is None:
-        raise ScaleGroupError(
-            "a spacing for select='spacing'", None, "it is the voxel size of the training scans in mm"
-        )
     return select
-
-
-def as_spacing(value: object, dim: int) -> tuple[float, ...]:
-    """A voxel size in mm along each axis, from a number, a sequence, an array or a tensor.
-
-    Example:
-        >>> as_spacing(0.5, 2)
-        (0.5, 0.5)
-    """
-    hint = "it is the voxel size in mm"
-    if value is None:
-        raise ScaleGroupError(f"spacing: a number or one for each of {dim} axes", None, hint)
-    try:
-        return as_unit(value, dim)
-    except ScaleGroupError as error:
-        raise ScaleGroupError(error.expected.replace("unit", "spacing", 1), error.received, hint) from None
-
-
-def unit_of(own: tuple[float, ...] | None, scan: object, unit: object = None) -> tuple[float, ...]:
-    """The spacing of the grid of scale 1 in voxels of a scan, if it stays in mm what it was on the training scans.
-
-    Example:
-        >>> unit_of((1.0, 1.0), (0.5, 2.0))
-        (2.0, 0.5)
-    """
-    if own is None:
-        hint = "give ScaleChannels(spacing=...), the voxel size of the training scans in mm"
-        raise ScaleGroupError("a network that knows the spacing of its training scans", None, hint)
-    if unit is not None:
-        raise ScaleGroupError("a unit or a spacing", "both", "the unit follows from the spacing")
-    return tuple(a / b for a, b in zip(own, as_spacing(scan, len(own)), strict=True))
 
 
 def as_shifts(value: object) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from scalegroup.models.blocks import Recipe, ResidualUnit
 from scalegroup.models.checks import as_admissible, as_channels, as_count, as_strides, as_train_scales, total_stride
 from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.nn.module import Samples, group_of
+from scalegroup.nn.spacing import Spacing, as_spacing, like, plain, read, spacing_in, write
 from scalegroup.symbolic import Basis
 
 
@@ -67,6 +68,8 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             layers do, and cheap; or "uniform": all scales on the grid of the voxels, each as dear as any other.
         basis: of the kernels: a `Basis`, or "free" for those of an ordinary convolution, which need `sampling="haar"`.
             Default None: as `order` says.
+        spacing: spacing of the network's own grid (that of scale 1) in mm, a number or one per axis: best the voxel
+            size of the training scans. `unet(x, spacing=...)` runs the same weights on other voxels. Default 1.
         method: how the engine executes convolutions. Default "auto".
 
     Shape:
@@ -121,6 +124,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         padding_mode: str = "replicate",
         sampling: str = "haar",
         basis: Basis | str | None = None,
+        spacing: Spacing = 1.0,
         method: str = "auto",
     ) -> None:
         if basis is None and order is None and sampling == "haar":
@@ -141,6 +145,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
         self.channels, self.strides = channels, strides
         self.train_scales, self.run_weights = as_train_scales(train_scales), as_run_weights(run_weights)
+        self.spacing, self.padding_mode = as_spacing(spacing, spatial_dims), padding_mode
         conv = {
             "order": 2 if order is None else order,
             "sigma": sigma,
@@ -193,23 +198,23 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             layers.append(ResidualUnit(self._recipe, out_type, out_type, subunits=1, last_conv_only=is_top))
         return conv, nn.Sequential(*layers) if layers else None
 
-    def forward(self, x: Tensor, unit: float | Sequence[float] | None = None) -> Samples:
-        """`(batch, in_channels, *space)` to `(batch, out_channels, *space)`.
+    def forward(self, x: Tensor, spacing: Spacing | None = None) -> Samples:
+        """`(batch, in_channels, *space)` to `(batch, out_channels, *space)`, on the voxels of the scan.
 
-        With `sampling="haar"`, `unit` is the spacing of the grid of scale 1 in voxels, see `nn.HaarLift`; and without
-        a projection the result is a tuple of `(batch, out_channels, *space_s)`.
+        `spacing` is their size in mm, a number or one per axis. Default: that of a MONAI `MetaTensor`, which is
+        returned as one, or the network's own. Without a projection the result for `sampling="haar"` is a tuple of
+        `(batch, out_channels, *space_s)`, on the network's grids.
         """
-        if unit is not None and self.lift is None:
-            raise ScaleGroupError("unit=None for sampling='uniform'", unit, "make the network with sampling='haar'")
-        return self.on_run(self, partial(self._run_all, unit=unit), x)
+        ratios = spacing_in(self.spacing, x, spacing)
+        y = self.on_run(self, partial(self._run_all, spacing=ratios), plain(self.check(x)))
+        return y if isinstance(y, tuple) else like(y, x)
 
-    def _run_all(self, x: Tensor, unit: float | Sequence[float] | None) -> Samples:
-        x = self.check(x)
-        if self.lift is None:
-            y = self.levels(x)
-            return y if self.projection is None else self.projection(y)  # type: ignore[no-any-return]
-        y = self.levels(self.lift(x, unit))
-        return y if self.projection is None else self.projection(y, output_size=x.shape[2:], unit=unit)  # type: ignore[no-any-return]
+    def _run_all(self, x: Tensor, spacing: tuple[float, ...] | None) -> Samples:
+        space, mode = x.shape[2:], self.padding_mode
+        y: Samples = self.levels(read(x, spacing, mode) if self.lift is None else self.lift(x, spacing))
+        if self.projection is None:
+            return y if isinstance(y, tuple) else write(y, spacing, space, mode)
+        return self.projection(y, output_size=space, spacing=spacing)  # type: ignore[no-any-return]
 
     def summary(self) -> str:
         """One line: types, levels, scales, and the number of weights."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from scalegroup.nn.convolution import Convolution
 from scalegroup.nn.module import Samples
+from scalegroup.nn.spacing import Spacing, write
 
 
 class GroupConv(Convolution):
@@ -25,8 +26,8 @@ class GroupConv(Convolution):
         in_type: sum of regular, scalar and character fields.
         out_type: the same; only 1×1 layers (`nn.Linear`) lead from scalars to scalars.
         order: largest total Hermite degree, or the largest degree per axis. Default 2.
-        sigma: width of the kernel at scale 1, in units of the output grid's spacing. Default 1.0, the smallest
-            that does not alias (1.4 for the full band).
+        sigma: width of the kernel at scale 1, in units of the output grid's spacing: in mm where `forward` is told the
+            spacing of the scan. Default 1.0, the smallest that does not alias (1.4 for the full band).
         support: half-width of every kernel, in its own widths. Default 4.5.
         stride: input samples per output sample, a number or one per axis. Default 1.
         scale_extent: number of neighbouring scales that are mixed between regular fields ("interscale
@@ -76,12 +77,15 @@ class GroupConv(Convolution):
         'separable'
     """
 
-    def forward(self, x: Samples, output_size: Sequence[int] | None = None) -> Samples:
+    def forward(self, x: Samples, output_size: Sequence[int] | None = None, spacing: Spacing | None = None) -> Samples:
         """`(batch, in_type.size, *space)` to `(batch, out_type.size, *space')`.
 
-        `output_size` counts only from a grid for each scale to the voxels: how many there are of these.
+        `spacing` is the voxel size of the input, a number or one per axis, in the unit of sigma: in mm, say. The output
+        lies on the layer's own grid, whose spacing is the stride in that unit. Default: that of a MONAI `MetaTensor`
+        where a scan is lifted, or 1. From a grid for each scale to the voxels it is the size of these, and
+        `output_size` their number, which counts there only.
         """
-        return self._convolve(x, output_size)
+        return self._convolve(x, output_size, spacing)
 
 
 class GroupConvTranspose(Convolution):
@@ -113,6 +117,12 @@ class GroupConvTranspose(Convolution):
 
     transposed = True
 
-    def forward(self, x: Samples, output_size: Sequence[Any] | None = None) -> Samples:
-        """`(batch, in_type.size, *coarse)` to `(batch, out_type.size, *fine)`; a list of sizes for several grids."""
-        return self._convolve(x, output_size)
+    def forward(self, x: Samples, output_size: Sequence[Any] | None = None, spacing: Spacing | None = None) -> Samples:
+        """`(batch, in_type.size, *coarse)` to `(batch, out_type.size, *fine)`; a list of sizes for several grids.
+
+        `spacing` is the voxel size of the output, as `GroupConv` reads it: from the layer's own fine grid the field is
+        resampled to `output_size` such voxels.
+        """
+        if spacing is None or self.on_grids:
+            return self._convolve(x, output_size, spacing)
+        return write(self._convolve(x, None, None), spacing, output_size, self.padding_mode)  # type: ignore[arg-type]

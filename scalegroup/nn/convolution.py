@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scalegroup.engine import METHODS, AxisOperator, Contraction, Plan, Term, contract, dense, resample
 from scalegroup.engine.dense import kernel
-from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import declared_error
@@ -22,8 +22,10 @@ from scalegroup.nn.grid import GridModule, choice, interpolation_error
 from scalegroup.nn.haar import all_on_voxels, haar_grids
 from scalegroup.nn.initialisation import weight_std
 from scalegroup.nn.module import Samples, check_types, grids, group_of, has_scales, on_grids
+from scalegroup.nn.paths import check_blocks, out_window, paths
 from scalegroup.nn.plan import plan
-from scalegroup.representations import Character, Regular, Scalar
+from scalegroup.nn.spacing import Spacing, check_no_spacing, plain, read, spacing_of
+from scalegroup.representations import Regular
 from scalegroup.symbolic import Basis, FreeBasis, HermiteBasis
 
 SCALE_PADDINGS = ("zeros", "replicate", "valid")
@@ -58,9 +60,9 @@ class Convolution(GridModule):
         hint = "1 means no interaction between scales"
         scale_extent = as_integer(scale_extent, "scale_extent, an integer >= 1", hint, minimum=1)
         choice(scale_padding, SCALE_PADDINGS, "scale_padding")
-        _check_blocks(in_type)
-        _check_blocks(out_type)
-        out_type = _out_window(in_type, out_type, scale_extent, scale_padding, self.transposed)
+        check_blocks(in_type)
+        check_blocks(out_type)
+        out_type = out_window(in_type, out_type, scale_extent, scale_padding, self.transposed)
         dim = group_of(in_type).dim
         if isinstance(basis, str):
             choice(basis, ("free",), "basis")
@@ -92,7 +94,7 @@ class Convolution(GridModule):
         self.admissible = bool(admissible)
         self.method = choice(method, METHODS, "method")
         self.divisor = self._as_divisor(divisor)
-        self.paths = _paths(in_type, out_type)
+        self.paths = paths(in_type, out_type)
         self.build()
         functions = self.constraint.shape[1]
         self.add_weights(
@@ -155,9 +157,11 @@ class Convolution(GridModule):
             return 0.0 if on_grids(self.in_type) else interpolation_error(self.basis.dim)
         return declared_error(self.taps, self.products)
 
-    def _convolve(self, x: Samples, output_size: Sequence[Any] | None = None) -> Samples:
+    def _convolve(self, x: Samples, output_size: Sequence[Any] | None, spacing: Spacing | None) -> Samples:
         x = self.check(x)
-        inputs = self._lifted(x)
+        if not has_scales(self.in_type):
+            spacing = spacing_of(x, spacing, self.basis.dim)
+        inputs = self._lifted(x, spacing)
         operators = self.operators([tuple(grid.shape[2:]) for grid in inputs], output_size)
         parts = [self.split(grid, self.in_type) for grid in inputs]
         results: list[list[Tensor]] = [[] for _ in self.out_type.blocks]
@@ -165,7 +169,7 @@ class Convolution(GridModule):
             y = self._path(p, [part[i] for part in parts], operators)
             results[j] = [a + b for a, b in zip(results[j], y, strict=True)] if results[j] else y
         if self.on_grids and not on_grids(self.out_type):
-            results = [[self._mean_on_voxels(block, output_size)] for block in results]
+            results = [[self._mean_on_voxels(block, output_size, spacing)] for block in results]
         joined = [self.join(self.apply_bias(list(blocks))) for blocks in zip(*results, strict=True)]
         return tuple(joined) if on_grids(self.out_type) else joined[0]
 
@@ -180,16 +184,20 @@ class Convolution(GridModule):
             asked = output_size if self.on_grids else [output_size]
         return self.axes([self.fine_size(n, m) for n, m in zip(spaces, asked, strict=True)], spaces)
 
-    def _lifted(self, x: Samples) -> list[Tensor]:
-        """The tensors to convolve: one for each scale if each has a grid of its own, else one."""
-        if not (self.on_grids and isinstance(x, Tensor)):
+    def _lifted(self, x: Samples, spacing: Spacing | None) -> list[Tensor]:
+        """The tensors to convolve, on the layer's own grids: one for each scale if each has its own, else one."""
+        if not self.on_grids:
+            return [read(x, None if self.transposed else spacing, self.padding_mode)]
+        if not isinstance(x, Tensor):
+            if on_grids(self.out_type):
+                check_no_spacing(spacing)
             return grids(x)
-        places = haar_grids(self.scales_in_use(), x.shape[2:], divisor=self.divisor, padding_mode=self.padding_mode)
-        return [resample(x, sizes, ratios, self.padding_mode) for sizes, ratios in places]
+        places = haar_grids(self.scales_in_use(), x.shape[2:], spacing, self.divisor, padding_mode=self.padding_mode)
+        return [resample(plain(x), sizes, ratios, self.padding_mode) for sizes, ratios in places]
 
-    def _mean_on_voxels(self, stacks: list[Tensor], space: Sequence[int] | None) -> Tensor:
+    def _mean_on_voxels(self, stacks: list[Tensor], space: Sequence[int] | None, spacing: Spacing | None) -> Tensor:
         flat = [stack.squeeze(2) for stack in stacks]
-        placed = all_on_voxels(flat, self.scales_in_use(), space, padding_mode=self.padding_mode)
+        placed = all_on_voxels(flat, self.scales_in_use(), space, spacing, self.padding_mode)
         return torch.stack(placed).mean(dim=0).unsqueeze(2)
 
     def _path(self, p: int, x: list[Tensor], operators: list[list[AxisOperator]]) -> list[Tensor]:
@@ -355,45 +363,3 @@ class Convolution(GridModule):
 
 def _kernel_name(path: int, scale: int, tap: int, phases: tuple[int, ...]) -> str:
     return f"kernel_{path}_{scale}_{tap}_" + "".join(map(str, phases))
-
-
-def _check_blocks(field: FieldType) -> None:
-    """Only fields whose kernels need no constraint from rotations."""
-    for _, rep in field.blocks:
-        if not isinstance(rep, Regular | Scalar | Character):
-            hint = "kernels for other representations need a constraint that this layer does not solve"
-            raise FieldTypeError("regular, scalar and character fields", str(field), hint)
-        if group_of(field).rotations.order > 1:
-            hint = "make the group with rotations=None"
-            raise FieldTypeError("a group without rotations", str(field.group), hint)
-
-
-def _paths(in_type: FieldType, out_type: FieldType) -> list[tuple[int, int]]:
-    """Pairs of an input and an output block with a convolution between them: one of the two has scales."""
-    paths = [
-        (i, j)
-        for j, (_, out_rep) in enumerate(out_type.blocks)
-        for i, (_, in_rep) in enumerate(in_type.blocks)
-        if isinstance(in_rep, Regular) or isinstance(out_rep, Regular)
-    ]
-    if {j for _, j in paths} != set(range(len(out_type.blocks))):
-        hint = "lift to group.regular first, or use nn.Linear between scalars"
-        raise FieldTypeError("regular fields on one side at least", f"{in_type} -> {out_type}", hint)
-    return paths
-
-
-def _out_window(
-    in_type: FieldType, out_type: FieldType, extent: int, scale_padding: str, transposed: bool
-) -> FieldType:
-    """`out_type` on the window that the interaction of scales leaves: narrower (wider, transposed) if "valid"."""
-    if not (has_scales(in_type) and has_scales(out_type)):
-        return out_type if has_scales(out_type) else out_type.with_group(in_type.group)
-    group = group_of(in_type)
-    lost = extent - 1 if scale_padding == "valid" else 0
-    if lost >= group.num_scales and not transposed:
-        hint = "use fewer scale_extent or more num_scales"
-        raise FieldTypeError(f"more than {lost} scales for scale_padding='valid'", f"{group.num_scales}", hint)
-    window = group.window(num_scales=group.num_scales + (lost if transposed else -lost), first=group.first)
-    if out_type.group not in (window, group):
-        raise FieldTypeError(f"out_type on {window}", str(out_type.group), "use out_type.with_group(...)")
-    return out_type.with_group(window)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from scalegroup.engine import resample, smooth
-from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import declared_error, haar_grid, sample_taps
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, per_axis, positive
 from scalegroup.nn.module import EquivariantModule, check_types, group_of
+from scalegroup.nn.spacing import Spacing, as_spacing, plain, spacing_of
 from scalegroup.representations import Regular, Scalar
 from scalegroup.symbolic import HermiteBasis
 
@@ -26,17 +26,6 @@ class Grid(NamedTuple):
 
     sizes: tuple[int, ...]
     ratios: tuple[float, ...]
-
-
-def as_unit(unit: Any, dim: int) -> tuple[float, ...]:
-    """The spacing of the grid of scale 1 in voxels, along each axis, from numbers of any library; 1 by default."""
-    if unit is None:
-        return (1.0,) * dim
-    values = np.asarray(unit.tolist() if isinstance(unit, Tensor) else unit)
-    if values.dtype.kind not in "iuf" or values.shape not in ((), (dim,)):
-        hint = "it is the spacing in mm of the grid of scale 1 over that of the voxels"
-        raise ScaleGroupError(f"unit: a number or one for each of {dim} axes", repr(unit), hint)
-    return tuple(positive(float(value), "unit") for value in np.broadcast_to(values, (dim,)))
 
 
 class HaarLift(EquivariantModule):
@@ -94,22 +83,23 @@ class HaarLift(EquivariantModule):
     def grids(
         self,
         space: Sequence[int],
-        unit: float | Sequence[float] | None = None,
+        spacing: Spacing | None = None,
         scales: Sequence[float] | None = None,
     ) -> list[Grid]:
-        """The grid of each scale over a volume of so many voxels; `unit` as in `forward`, `scales` those in use."""
+        """The grid of each scale over a volume of so many voxels; `spacing` as in `forward`, `scales` those in use."""
         scales = self.scales if scales is None else scales
-        return haar_grids(scales, space, unit, self.divisor, self.odd, self.padding_mode)
+        return haar_grids(scales, space, spacing, self.divisor, self.odd, self.padding_mode)
 
-    def forward(self, x: Tensor, unit: float | Sequence[float] | None = None) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, spacing: Spacing | None = None) -> tuple[Tensor, ...]:
         """`(batch, channels, *space)` to one `(batch, channels, *space_s)` for each scale.
 
-        `unit` is the spacing of the grid of scale 1 in voxels, a number or one per axis (default 1): where the voxel
-        sizes are known, that of the training scans over that of this scan, both in mm.
+        `spacing` is the voxel size of the volume, a number or one per axis, in units of the grid of scale 1: in mm, if
+        that has a sample in every mm. Default: that of a MONAI `MetaTensor`, or 1.
         """
         x = self.check(x)
-        space = tuple(x.shape[2:])
-        return tuple(resample(x, sizes, ratios, self.padding_mode) for sizes, ratios in self.grids(space, unit))
+        spacing, space = spacing_of(x, spacing, x.ndim - 2), tuple(x.shape[2:])
+        x = plain(x)
+        return tuple(resample(x, sizes, ratios, self.padding_mode) for sizes, ratios in self.grids(space, spacing))
 
     def extra_repr(self) -> str:
         """Types and what differs from the defaults."""
@@ -157,11 +147,14 @@ class ToHaar(EquivariantModule):
         scales = group_of(self.in_type).scales
         return declared_error([[sample_taps(basis, self.sigma * s)] * basis.dim for s in scales], basis.products)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """`(batch, field.size, *space)` to one `(batch, num_fields, *space_s)` for each scale."""
+    def forward(self, x: Tensor, spacing: Spacing | None = None) -> tuple[Tensor, ...]:
+        """`(batch, field.size, *space)` to one `(batch, num_fields, *space_s)` for each scale.
+
+        `spacing` is that of the samples of x, as in `HaarLift`; scales count in units of the grid of scale 1.
+        """
         fields = torch.cat(self.split(self.check(x), self.in_type), dim=1)  # (batch, fields, scales, *space)
         scales = self.scales_in_use()
-        places = haar_grids(scales, x.shape[2:], divisor=self.divisor, padding_mode=self.padding_mode)
+        places = haar_grids(scales, x.shape[2:], spacing, self.divisor, padding_mode=self.padding_mode)
         parts = zip(fields.unbind(2), places, strict=True)
         return tuple(smooth(part, *grid, self.sigma, self.padding_mode) for part, grid in parts)
 
@@ -207,10 +200,12 @@ class ToUniform(EquivariantModule):
         """As `ToHaar` declares it."""
         return ToHaar(self.out_type, self.sigma).declared_error
 
-    def forward(self, x: tuple[Tensor, ...], output_size: Sequence[int] | None = None) -> Tensor:
-        """One `(batch, num_fields, *space_s)` for each scale to `(batch, field.size, *output_size)`."""
+    def forward(
+        self, x: tuple[Tensor, ...], output_size: Sequence[int] | None = None, spacing: Spacing | None = None
+    ) -> Tensor:
+        """One `(batch, num_fields, *space_s)` for each scale to `(batch, field.size, *output_size)` of this spacing."""
         parts, scales = self.check(x), self.scales_in_use()
-        space, places = grids_over(parts, scales, output_size, None, self.padding_mode)
+        space, places = grids_over(parts, scales, output_size, spacing, self.padding_mode)
         placed = [
             smooth(part, space, grid.ratios, self.sigma, self.padding_mode, adjoint=True)
             for part, grid in zip(parts, places, strict=True)
@@ -232,13 +227,13 @@ def _check_sampling(layer: EquivariantModule, field: FieldType, sampling: str) -
 def haar_grids(
     scales: Sequence[float],
     space: Sequence[int],
-    unit: float | Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     divisor: int = 1,
     odd: bool = True,
     padding_mode: str = "replicate",
 ) -> list[Grid]:
     """For each scale the grid that `HaarLift` uses over a volume of so many voxels."""
-    units = as_unit(unit, len(space))
+    units = [1 / size for size in as_spacing(spacing, len(space))]  # spacing of the grid of scale 1, in voxels
     grids = []
     for scale in scales:
         axes = [
@@ -258,11 +253,11 @@ def all_on_voxels(
     parts: Sequence[Tensor],
     scales: Sequence[float],
     space: Sequence[int] | None = None,
-    unit: float | Sequence[float] | None = None,
+    spacing: Spacing | None = None,
     padding_mode: str = "replicate",
 ) -> list[Tensor]:
     """The fields of all scales on the voxels; by default there are as many as the grid nearest to scale 1 covers."""
-    space, places = grids_over(parts, scales, space, unit, padding_mode)
+    space, places = grids_over(parts, scales, space, spacing, padding_mode)
     return [to_voxels(part, grid, space, padding_mode) for part, grid in zip(parts, places, strict=True)]
 
 
@@ -270,11 +265,11 @@ def grids_over(
     parts: Sequence[Tensor],
     scales: Sequence[float],
     space: Sequence[int] | None,
-    unit: float | Sequence[float] | None,
+    spacing: Spacing | None,
     padding_mode: str,
 ) -> tuple[tuple[int, ...], list[Grid]]:
     """The voxels under the fields of all scales, and the grid of each; by default those of the scale nearest to 1."""
-    units = as_unit(unit, parts[0].ndim - 2)
+    units = [1 / size for size in as_spacing(spacing, parts[0].ndim - 2)]
     if space is None:
         nearest = min(range(len(scales)), key=lambda i: abs(log(scales[i])))
         covered = [n * scales[nearest] * u for n, u in zip(parts[nearest].shape[2:], units, strict=True)]

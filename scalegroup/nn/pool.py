@@ -14,6 +14,7 @@ from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
 from scalegroup.nn.grid import GridModule
 from scalegroup.nn.module import Samples, check_types, each, group_of
+from scalegroup.nn.spacing import Spacing, read
 from scalegroup.representations import on_scales
 from scalegroup.symbolic import HermiteBasis
 
@@ -92,9 +93,12 @@ class ScaleBlurPool(GridModule):
             for part, (_, rep) in zip(self.split(x, self.in_type), self.in_type.blocks, strict=True)
         ]
 
-    def forward(self, x: Samples) -> Samples:
-        """`(batch, field.size, *space)` to `(batch, field.size, *space')`."""
-        return each(self._on_grid, self.check(x))  # type: ignore[no-any-return]
+    def forward(self, x: Samples, spacing: Spacing | None = None) -> Samples:
+        """`(batch, field.size, *space)` to `(batch, field.size, *space')`.
+
+        `spacing` is that of the samples of x, in the unit of `sigma`; the output lies on the layer's own grid.
+        """
+        return each(self._on_grid, read(self.check(x), spacing, self.padding_mode))  # type: ignore[no-any-return]
 
     def _on_grid(self, x: Tensor) -> Tensor:
         space = tuple(x.shape[2:])

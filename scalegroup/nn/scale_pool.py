@@ -13,6 +13,7 @@ from scalegroup.fields import FieldType
 from scalegroup.nn.grid import PADDING_MODES, choice
 from scalegroup.nn.haar import all_on_voxels
 from scalegroup.nn.module import EquivariantModule, Samples, check_types, group_of
+from scalegroup.nn.spacing import Spacing, write
 from scalegroup.representations import Regular
 
 MODES = ("max", "mean", "taper", "logsumexp", "attention")
@@ -81,19 +82,25 @@ class ScalePool(EquivariantModule):
         self,
         x: Samples,
         output_size: Sequence[int] | None = None,
-        unit: float | Sequence[float] | None = None,
+        spacing: Spacing | None = None,
     ) -> Tensor:
         """`(batch, multiplicity * num_scales, *space)` to `(batch, multiplicity, *space)`.
 
-        For a field with a grid for each scale, `output_size` is the number of voxels to return, by default as many as
-        the grid nearest to scale 1 covers, and `unit` the spacing of that grid in voxels (see `HaarLift`).
+        `output_size` is the number of voxels to return and `spacing` their size, in units of the grid of scale 1 (of
+        the only grid, for fields on one). By default there are as many as that grid covers, with its spacing.
         """
         x = self.check(x)
         if isinstance(x, Tensor):
             parts = self.split(x, self.in_type)
             fields = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)  # (batch, fields, scales, *space)
         else:
-            fields = torch.stack(all_on_voxels(x, self.scales_in_use(), output_size, unit, self.padding_mode), dim=2)
+            fields = torch.stack(all_on_voxels(x, self.scales_in_use(), output_size, spacing, self.padding_mode), dim=2)
+        y = self._pooled(fields)
+        if isinstance(x, Tensor) and (spacing is not None or output_size is not None):
+            y = write(y, 1.0 if spacing is None else spacing, output_size, self.padding_mode)
+        return y
+
+    def _pooled(self, fields: Tensor) -> Tensor:
         if self.mode == "attention":
             scores = torch.einsum("c,bcs...->bs...", self.scorer.to(fields.dtype), fields)
             return (fields * scores.softmax(dim=1).unsqueeze(1)).sum(dim=2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from scalegroup.errors import FieldTypeError
 from scalegroup.nn.module import EquivariantModule, Samples, on_grids
+from scalegroup.nn.spacing import Spacing
 
 
 class Sequential(EquivariantModule):
@@ -51,16 +53,21 @@ class Sequential(EquivariantModule):
         for n, layer in enumerate(layers):
             self.add_module(str(n), layer)
 
-    def forward(self, x: Samples, output_size: Sequence[int] | None = None) -> Samples:
+    def forward(self, x: Samples, output_size: Sequence[int] | None = None, spacing: Spacing | None = None) -> Samples:
         """The output of the last layer.
 
-        `output_size` is for the layer that leads from a grid for each scale to the voxels: how many there are of these.
+        `spacing`, the voxel size of a scan, is for the first layer, which reads it. `output_size`, a number of voxels,
+        is for the layer that leads from a grid for each scale to the voxels, which is told both; without it the output
+        stays on the network's own grid.
         """
-        for layer in self._modules.values():  # not children(), which names a layer used twice once
-            if output_size is not None and isinstance(x, tuple) and not on_grids(layer.out_type):  # type: ignore
-                x = layer(x, output_size=output_size)  # type: ignore[misc]
-            else:
-                x = layer(x)  # type: ignore[misc]
+        for n, layer in enumerate(self._modules.values()):  # not children(), which names a layer used twice once
+            places: dict[str, Any] = {}
+            writes = output_size is not None and isinstance(x, tuple) and not on_grids(layer.out_type)  # type: ignore
+            if writes:
+                places["output_size"] = output_size
+            if spacing is not None and (writes or n == 0):
+                places["spacing"] = spacing
+            x = layer(x, **places)  # type: ignore[misc]
         return x
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, keep_interpolation, per_axis
 from scalegroup.nn.module import EquivariantModule, Samples, grids
+from scalegroup.nn.spacing import Spacing, check_no_spacing, write
 
 
 class Upsample(EquivariantModule):
@@ -54,11 +55,17 @@ class Upsample(EquivariantModule):
         """Error of the interpolation on the band, twice because two grids are compared, for each axis."""
         return interpolation_error(self.in_type.group.dim)
 
-    def forward(self, x: Samples, output_size: Sequence[Any] | None = None) -> Samples:
-        """`(batch, field.size, *space)` to `(batch, field.size, *output_size)`; a list of sizes for several grids."""
+    def forward(self, x: Samples, output_size: Sequence[Any] | None = None, spacing: Spacing | None = None) -> Samples:
+        """`(batch, field.size, *space)` to `(batch, field.size, *output_size)`; a list of sizes for several grids.
+
+        `spacing` is that of the output, in units of the layer's own fine grid, from which it is resampled.
+        """
         x = self.check(x)
         if isinstance(x, Tensor):
-            return self._on_grid(x, output_size)
+            if spacing is None:
+                return self._on_grid(x, output_size)
+            return write(self._on_grid(x, None), spacing, output_size, self.padding_mode)
+        check_no_spacing(spacing)
         odd = [[self.factor * (n - 1) + 1 for n in grid.shape[2:]] for grid in grids(x)]
         sizes = odd if output_size is None else output_size
         return tuple(self._on_grid(grid, size) for grid, size in zip(x, sizes, strict=True))

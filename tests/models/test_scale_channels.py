@@ -160,12 +160,12 @@ def test_grids_are_finest_first_and_the_projection_lies_on_the_voxels() -> None:
     assert network()(image()).shape == (2, 3, 12, 15)
 
 
-def test_the_unit_is_the_spacing_of_scale_1() -> None:
+def test_the_spacing_is_that_of_scale_1() -> None:
     net = network(projection=None, num_scales=2)
     moved = nn.with_window(net, first=1)
-    for y, z in zip(net(image(), unit=2.0), moved(image()), strict=True):
+    for y, z in zip(net(image(), spacing=0.5), moved(image()), strict=True):
         assert torch.equal(y, z)
-    assert net(image(), unit=(1.0, 2.0))[1].shape == (2, 3, 12, 8)
+    assert net(image(), spacing=(1.0, 0.5))[1].shape == (2, 3, 12, 8)
 
 
 def test_one_grid_after_another_is_the_mean_of_all() -> None:

@@ -324,13 +324,11 @@ def test_a_known_spacing_puts_the_grids_where_they_were() -> None:
     net = UNet(2, 1, 2, (2, 3), (2,), num_scales=3, scale_pool=None).eval()
     scene = Blobs.random(net.in_type, 8.0, (3.0, 4.0))
     fine, coarse = scene.sample([centred(65)] * 2), scene.sample([centred(33, 2.0)] * 2)
-    y, z = net(fine.float()), net(coarse.float(), unit=0.5)
+    y, z = net(fine.float()), net(coarse.float(), spacing=2.0)
     for parts in zip(y, z, strict=True):
         common = min(part.shape[2] for part in parts) // 2  # the centre and what is around it, far from the border
         a, b = (part[:, :, *[slice((n - common) // 2, (n + common) // 2) for n in part.shape[2:]]] for part in parts)
         assert float(((a - b).norm() / a.norm()).detach()) < 1e-3
-    with pytest.raises(sg.ScaleGroupError, match=r"unit=None for sampling='uniform', received 2\.0"):
-        UNet(**SMALL, sampling="uniform")(image(), unit=2.0)
 
 
 def test_training_meets_runs_of_scales() -> None:

@@ -84,12 +84,12 @@ def test_one_sample_in_a_grid_is_a_gaussian_on_the_voxels() -> None:
 
 
 def test_lifting_in_millimetres_meets_the_same_arrays() -> None:
-    """A scan of half the voxel size, lifted with unit=2, gives what the coarser one gives."""
+    """A scan of half the voxel size, lifted with spacing=1/2, gives what the coarser one gives."""
     lift = nn.HaarLift(1 * GROUP.scalar, divisor=2).double()
     points = torch.arange(-30.0, 31.0, dtype=torch.float64)
     coarse, fine = points, torch.arange(-61.0, 61.5, dtype=torch.float64) / 2
     f = [torch.exp(-0.02 * (p[:, None] ** 2 + (p[None] - 3) ** 2))[None, None] for p in (coarse, fine)]
-    one, two = lift(f[0]), lift(f[1], unit=2.0)
+    one, two = lift(f[0]), lift(f[1], spacing=0.5)
     for a, b in zip(one, two, strict=True):
         n = (b.shape[2] - a.shape[2]) // 2
         inside = b[..., n:-n, n:-n] if n else b

@@ -112,11 +112,11 @@ def test_wrong_constructions() -> None:
 def test_wrong_units_and_sizes() -> None:
     lift, pool = nn.HaarLift(1 * GROUP.scalar), nn.ScalePool(FIELD)
     x = torch.zeros(1, 1, 9, 9)
-    for unit in (0, -1.0, (1.0, 0.0), "2"):
-        with pytest.raises(ScaleGroupError, match="unit"):
-            lift(x, unit=unit)
-    with pytest.raises(ScaleGroupError, match="unit: a number or one for each of 2 axes"):
-        lift(x, unit=(1.0, 1.0, 1.0))
+    for spacing in (0, -1.0, (1.0, 0.0), "2"):
+        with pytest.raises(ScaleGroupError, match="spacing"):
+            lift(x, spacing=spacing)
+    with pytest.raises(ScaleGroupError, match="spacing: a number or one for each of 2 axes"):
+        lift(x, spacing=(1.0, 1.0, 1.0))
     with pytest.raises(ScaleGroupError, match="output_size: a positive integer or one for each of 2 axes"):
         pool.double()(noise(), output_size=(9, 9, 9))
 

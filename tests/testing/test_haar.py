@@ -103,7 +103,7 @@ def test_the_lifting(protocol: str, dim: int) -> None:
 
 def test_grids_that_are_not_centred_are_an_error() -> None:
     class Picked(nn.HaarLift):
-        def forward(self, x: Tensor, unit: Any = None) -> Samples:  # type: ignore[override]
+        def forward(self, x: Tensor, spacing: Any = None) -> Samples:  # type: ignore[override]
             return tuple(x[..., :: 2**k, :: 2**k] for k in range(3))
 
     picked = Picked(1 * group(base=2.0, num_scales=3).scalar)
