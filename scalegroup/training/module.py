@@ -195,4 +195,5 @@ def _common(spacing: torch.Tensor | None) -> tuple[float, ...]:
     if not torch.allclose(spacing, first.expand_as(spacing), rtol=1e-3, atol=0):
         hint = "take --trainer.batch_size 1, or resample the scans to one"
         raise ScaleGroupError("scans of one voxel size in a batch", spacing.tolist(), hint)
-    return tuple(first.tolist())
+    # Headers are rounded: one set of kernels for what is meant to be one voxel size.
+    return tuple(float(f"{size:.4g}") for size in first.tolist())

@@ -19,3 +19,12 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     root: Path = write_phantoms(tmp_path_factory.mktemp("phantoms"), range(1, 5), size=18)
     return DataConfig("brats", root, train=2, validation=1, test=1)
+
+
+@pytest.fixture(scope="session")
+def trained(phantoms: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The best checkpoint of a tiny plain network, trained for one epoch; do not write beside it."""
+    from scalegroup.training import ModelConfig, TrainerConfig, fit
+
+    model = ModelConfig("plain", channels=(2, 4), strides=(2,), num_res_units=0)
+    return fit(phantoms, model, TrainerConfig(max_epochs=1), tmp_path_factory.mktemp("trained"))
