@@ -174,6 +174,6 @@ def test_labels_that_changed_are_read_again(folder: Path) -> None:
 def test_healthy_scans(folder: Path) -> None:
     write_nifti(folder / "labelsTr/h_1.nii.gz", np.zeros((9, 10, 11), np.uint8), AFFINE)
     path = table(folder, "image,label", row(0), row(1))
-    with pytest.raises(DataError, match="a label with foreground, received background alone in .*h_1"):
+    with pytest.raises(DataError, match=r"a label with foreground, received background alone in .*h_1"):
         load_all(NiftiTable(path).cases)
     assert not load(NiftiTable(path, empty_ok=True).cases[1]).label.any()
