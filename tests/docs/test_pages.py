@@ -63,3 +63,11 @@ def test_the_page_on_the_engine_runs(page_module: ModuleType) -> None:
     text = (DOCS / "engine.md").read_text()
     assert run_page(text, page_module) == 0
     assert run_page(text.replace("order=2", "order=3"), page_module) > 0
+
+
+def test_the_page_on_data_runs(page_module: ModuleType) -> None:
+    pytest.importorskip("monai")
+    pytest.importorskip("nibabel")
+    text = (DOCS / "data.md").read_text()
+    assert run_page(text, page_module) == 0
+    assert run_page(text.replace("(5, ['BraTS_0002'])", "(6, [])"), page_module) > 0
