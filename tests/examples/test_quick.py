@@ -78,6 +78,37 @@ def test_choices_are_compared(tmp_path: Path, data_dir: Path) -> None:
         assert line in page
 
 
+def test_resolution_transfer_is_measured_and_kept(tmp_path: Path, data_dir: Path) -> None:
+    pytest.importorskip("monai")
+    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
+    words = ("--quick", "--seeds", "0", "--root", str(data_dir / "medmnist"), *folders)
+    done = run("resolution_transfer.py", *words)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "results" / "resolution_transfer.md").read_text()
+    for line in ("ours, with the true spacing |", "volume resampled to 28³ |", "| | 20³ | 28³ | 40³ |"):
+        assert line in page
+    with (tmp_path / "results" / "resolution_transfer.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12
+    # At 28³ all ways of testing a network are one.
+    measured = {(row["method"], row["size"]): row["auc"] for row in rows}
+    assert measured["ours, with the true spacing", "28"] == measured["ours, without spacing", "28"]
+    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("predictions.csv")}
+    assert len(trained) == 2
+    assert run("resolution_transfer.py", *words).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+
+
+def test_mnist_scale_is_trained_and_says_that_it_is_short(tmp_path: Path, data_dir: Path) -> None:
+    pytest.importorskip("monai")
+    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
+    done = run("mnist_scale.py", "--quick", "--root", str(data_dir / "mnist"), *folders)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "results" / "mnist_scale.md").read_text()
+    for line in ("plain CNN of the same layers |", "**shortened**: 1 epochs, 1 realisation", "This is a shortened run"):
+        assert line in page
+
+
 def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
     pytest.importorskip("monai")
     done = run("recipes.py", "--quick", "--root", str(tmp_path / "nothing"))
