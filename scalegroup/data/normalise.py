@@ -25,7 +25,7 @@ def normalise(image: npt.NDArray[np.floating[Any]], lower: float = 0.5, upper: f
         upper: upper percentile, 0 to 100; default 99.5; 100 clips nothing.
 
     Returns:
-        float32, the shape of `image`; a constant channel becomes zero.
+        float32, the shape of `image`, contiguous (NIfTI files are not); a constant channel becomes zero.
 
     Raises:
         ScaleGroupError: if the percentiles are not in order.
@@ -46,7 +46,7 @@ def normalise(image: npt.NDArray[np.floating[Any]], lower: float = 0.5, upper: f
     spread = clipped.std(axis=axes, keepdims=True)
     # A constant channel has no spread but rounding; the division must not blow that up.
     safe = np.where(spread > 1e-9 * np.maximum(np.abs(high), 1.0), spread, np.inf)
-    return np.asarray((clipped - clipped.mean(axis=axes, keepdims=True)) / safe, dtype=np.float32)
+    return np.asarray((clipped - clipped.mean(axis=axes, keepdims=True)) / safe, dtype=np.float32, order="C")
 
 
 def _limits(

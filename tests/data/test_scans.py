@@ -39,6 +39,8 @@ def test_a_sound_case(case: Case) -> None:
     np.testing.assert_array_equal(scan.image, normalise(read_nifti(case.images[0]).data[None]))
     np.testing.assert_array_equal(scan.label, read_nifti(case.label).data)
     assert scan.label.dtype == np.uint8
+    assert scan.image.flags.c_contiguous
+    assert scan.label.flags.c_contiguous
     assert scan.spacing == (1.0, 2.0, 3.0)
 
 
