@@ -84,7 +84,7 @@ def write_nifti(
         data: shape `(*space)` or `(*space, channel)`; stored in its own data type.
         affine: the 4×4 matrix from voxel indices to millimetres.
         header: of the file that `data` was made from, as `read_nifti` gives it: its orientation codes, units and
-            remarks are kept. Default None: a new one, in millimetres.
+            remarks are kept, but not what is said of its values. Default None: a new one, in millimetres.
 
     Raises:
         DataError: if the path ends otherwise, or the data type is none that NIfTI-1 knows.
@@ -123,7 +123,8 @@ def _nifti(path: Path, data: npt.NDArray[np.generic], affine: Affine, header: An
             return volume
         header = header.copy()
         header.set_data_dtype(data.dtype)
-        header["cal_min"] = header["cal_max"] = 0  # the range in which to show the old data
+        header["cal_min"] = header["cal_max"] = 0  # the range in which to show the old data, and what they mean
+        header.set_intent("none")
         return kind(data, affine, header)
     except Exception as error:
         raise DataError("a data type of NIfTI", f"{data.dtype} for {path} ({error})", "uint8 or float32 do") from error

@@ -91,6 +91,21 @@ def test_codes_of_zero_and_of_one_form_alone_are_kept(tmp_path: Path, values: np
         np.testing.assert_array_equal(out.affine, nibabel.load(tmp_path / "a.nii").affine)
 
 
+def test_a_label_of_an_image_with_channels(tmp_path: Path, values: np.ndarray) -> None:
+    volume = nibabel.Nifti1Image(np.stack([values, values], axis=-1), np.diag([2.0, 3, 4, 1]))
+    volume.header.set_zooms((2, 3, 4, 1.5))
+    volume.header.set_intent("vector")
+    volume.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"by whom"))
+    nibabel.save(volume, tmp_path / "a.nii")
+    image, affine, header = load_image(tmp_path / "a.nii", channels=2)
+    write_nifti(tmp_path / "b.nii", (image[0] > 0).astype(np.uint8), affine, header)
+    out = nibabel.load(tmp_path / "b.nii")
+    assert out.shape == values.shape
+    assert out.header.get_zooms() == (2, 3, 4)
+    assert out.header.get_intent()[0] == "none"
+    assert [extension.get_content() for extension in out.header.extensions] == [b"by whom"]
+
+
 def test_nifti_2_stays_nifti_2(tmp_path: Path, values: np.ndarray) -> None:
     nibabel.save(nibabel.Nifti2Image(values, np.eye(4)), tmp_path / "a.nii.gz")
     data, affine, header = read_nifti(tmp_path / "a.nii.gz")
