@@ -17,6 +17,7 @@ from scalegroup.training import commands
 from scalegroup.training.config import LIGHTNING, DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
 from scalegroup.training.demo import demo
+from scalegroup.training.equivariance import EquivarianceError
 from scalegroup.training.module import Segmentation
 from scalegroup.training.run import DEFAULTS
 
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Any] = {
     "bench": commands.bench,
 }
 TRAINING = ("accumulate", "gradient", "limit_train", "limit_val", "max_", "min_", "overfit", "log_every", "sync_batch")
+CALLBACKS = (EquivarianceError,)  # what `--trainer.callbacks+=` knows by name, besides Lightning's
 OWN = {field.name for field in fields(TrainerConfig)} - {"lightning"}
 
 

@@ -21,6 +21,7 @@ from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
 from scalegroup.training.evaluate import TEST_SCALES, Rescaled, summarise
 from scalegroup.training.inputs import Scans, find_inputs
+from scalegroup.training.memory import EnoughMemory
 from scalegroup.training.module import Segmentation, stored_cases
 from scalegroup.training.report import (
     Advance,
@@ -147,7 +148,7 @@ def predict(
     scans = Scans(find_inputs(input, names, stored.get("name", "")), channels, skip_bad)
     with progress_bar() as bar, quiet_lightning():
         write = WriteLabels(scans, out)
-        run = _trainer(module, trainer, write, Advance(bar, "predicting", len(scans.inputs)))
+        run = _trainer(module, trainer, EnoughMemory(), write, Advance(bar, "predicting", len(scans.inputs)))
         scans.share = run.global_rank, run.world_size
         run.predict(module, DataLoader(scans, batch_size=None), return_predictions=False)
     console = open_console()

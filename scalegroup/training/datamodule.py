@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from math import exp, log
+from math import exp, log, prod
 from typing import Any
 
 import lightning
@@ -63,6 +63,15 @@ class SegmentationData(lightning.LightningDataModule):
     def in_channels(self) -> int:
         """The number of image channels."""
         return self.scans("train")[0].image.shape[0]
+
+    @property
+    def largest(self) -> tuple[int, ...]:
+        """The shape `(batch, channel, *space)` of the largest training batch that can come."""
+        sizes = [scan.label.shape for scan in self.scans("train")]
+        batch = min(self.config.batch_size, len(sizes))
+        space = self.config.patch or (max(sizes, key=prod) if batch == 1 else tuple(np.max(sizes, axis=0).tolist()))
+        grown = 1.0 if self.config.patch or self.config.zoom is None else self.config.zoom[1]
+        return (batch, self.in_channels, *(-(-round(grown * n) // self.multiple) * self.multiple for n in space))
 
     def train_dataloader(self) -> Any:
         """Shuffled batches of one size; of several processes each gets its share.

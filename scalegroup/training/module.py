@@ -118,21 +118,28 @@ class Segmentation(lightning.LightningModule):
         before = [m // 2 for m in missing]
         pads = [pad for b, m in zip(reversed(before), reversed(missing), strict=True) for pad in (b, m - b)]
         padded = torch.nn.functional.pad(image, pads, mode="replicate") if any(missing) else image
-        known = {"spacing": _common(spacing)} if self.model_config.use_spacing else {}
-        logits: torch.Tensor = self.network(padded, **known)
+        logits: torch.Tensor = self.network(padded, **self.told(spacing))
         for axis, (start, length) in enumerate(zip(before, size, strict=True), start=2):
             logits = logits.narrow(axis, start, length)
         return logits
 
+    def told(self, spacing: torch.Tensor | None) -> dict[str, Any]:
+        """What the network is told besides the image: the voxel size, if it was trained so."""
+        return {"spacing": _common(spacing)} if self.model_config.use_spacing else {}
+
+    def window(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """The shape `(batch, channel, *space)` of what the network is given of images of a shape, at once."""
+        patch = self.trainer_config.patch
+        # Windows larger than the patches: more context, fewer seams, and small scans in one piece.
+        return tuple(shape) if patch is None else (1, shape[1], *(2 * n for n in patch))
+
     def predict(self, image: torch.Tensor, spacing: torch.Tensor | None = None) -> torch.Tensor:
         """Class indices `(batch, *space)` of whole scans; by overlapping windows if it was trained on patches."""
-        patch = self.trainer_config.patch
-        if patch is None:
+        if self.trainer_config.patch is None:
             logits = self(image, spacing)
         else:
-            # Windows larger than the patches: more context, fewer seams, and small scans in one piece.
-            network = partial(self, spacing=spacing)
-            logits = sliding_window_inference(image, [2 * n for n in patch], 1, network, 0.5, mode="gaussian")
+            window = self.window(image.shape)[2:]
+            logits = sliding_window_inference(image, window, 1, partial(self, spacing=spacing), 0.5, mode="gaussian")
         return torch.as_tensor(logits).argmax(dim=1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:

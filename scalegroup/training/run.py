@@ -22,6 +22,7 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
 from scalegroup.training.files import WholeCheckpoints, replacing
+from scalegroup.training.memory import EnoughMemory
 from scalegroup.training.models import size_multiple
 from scalegroup.training.module import PARTS, Segmentation, stored_cases
 from scalegroup.training.report import MetricsFile, write_csv
@@ -119,7 +120,8 @@ class Run:
         if resume and self._last.is_file():
             _check_same_run(self._last, self.module)
         with quiet_lightning():
-            self.trainer = self._trainer(trainer, callbacks)
+            enough = EnoughMemory(self.batches.largest, self.batches.scans("train")[0].spacing)
+            self.trainer = self._trainer(trainer, [enough, *callbacks])
 
     def start(self) -> Path:
         """Trains, or goes on, and returns the path of `best.ckpt`."""
