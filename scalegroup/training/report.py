@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -19,10 +20,14 @@ from scalegroup.training.evaluate import DiceRow, dice_rows_of
 from scalegroup.training.files import replacing
 
 
+def is_first_process() -> bool:
+    """Whether this is the one of several processes that speaks to the user."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 def open_console() -> Console:
     """A console on which no table loses its last digits: where lines are shorter than 120 signs, they wrap."""
-    console = Console()
-    return console if console.width >= 120 else Console(width=120)
+    return Console(width=max(120, Console().width), quiet=not is_first_process())
 
 
 def progress_bar() -> Progress:
@@ -33,6 +38,7 @@ def progress_bar() -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
+        disable=not is_first_process(),
     )
 
 
