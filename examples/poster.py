@@ -48,7 +48,7 @@ ROOTS = {"hippocampus": Path("../shared/data/Task04_Hippocampus"), "brats": Path
 FACTORS = (0.5, 0.63, 0.8, 1.0, 1.25, 1.6)
 CANVASES: tuple[Canvas, ...] = ("proportional", "fixed")
 ZOOM = (0.5, 1.6)
-OURS = ModelConfig("scale", (16, 32, 64), (2, 2), norm="instance")
+OURS = ModelConfig("scale", (16, 32, 64), (2, 2), norm="instance", act="prelu")  # act and norm are MONAI's defaults
 
 
 @dataclass(frozen=True)

@@ -290,13 +290,13 @@ def _text(results: Results, data: str) -> str:
 Command: `python examples/poster.py --data {data}` (it can be stopped at any time and goes on where it was; it writes
 this page, `poster_{data}.csv` with the Dice of every scan, and the figures). {machine}; one CPU thread.
 
-Training on N scans of one size; {results.scans} other scans to test on, on none of which anything was chosen, and 10 more
-to choose the checkpoint at factor 1; 30 epochs of single scans, AdamW, one cycle up to .01. All networks have SiLU and instance norm;
-ours is `UNet(channels=(16, 32, 64), norm="instance")` on six Haar grids from 1/2 to 2.8 voxels, three neighbouring
-ones at random in each step of training; MONAI's is widened to as many weights (within 20 %). *Zoom*: training scans are
-magnified at random by 0.5 … 1.6. *Coarsened*: they lose resolution at random, by up to one half, and keep their size.
-*Max*, *mean*, *confidence*: the projection of the scales, the last with one weight for each scale and scan, by how sure
-it is of its foreground (`models.Projection`); it is trained as the mean is, so that both test the same weights.
+Training on N scans of one size; {results.scans} other scans to test on, on none of which anything was chosen, and
+10 more to choose the checkpoint at factor 1; 30 epochs of single scans, AdamW, one cycle up to .01. *Zoom*: training
+scans are magnified at random by 0.5 … 1.6. *Coarsened*: they lose resolution at random, by up to one half, and keep
+their size. *Max*, *mean*, *confidence*: the projection of the scales, the last with one weight for each scale and scan,
+by how sure it is of its foreground (`models.Projection`); it is trained as the mean is, so that both test the same
+weights. All networks have the same activation and norm; ours is `UNet(channels=(16, 32, 64))` on six Haar grids from
+1/2 to 2.8 voxels, three neighbouring ones at random in each step of training; MONAI's has as many weights, within 20 %.
 
 Test scans are rescaled by `scalegroup.data.rescale`: on the *proportional* canvas the grid grows with its content; on
 the *fixed* one it stays, magnified content is cut off at the border, and shrunk content is surrounded by copies of the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.nn.grid import choice, positive
+from scalegroup.nn.scale_pool import MODES as POOL_MODES
 from scalegroup.nn.scale_pool import pool_scales
 
 LEAST = 1e-6  # confidence of a scale that sees nothing; its logarithm stays finite
@@ -103,6 +105,19 @@ def as_projection(value: object) -> torch.nn.Module | None:
     if not isinstance(value, str):
         hint = "give a module itself, not its class"
         raise ScaleGroupError(f"projection out of {MODES}, a torch.nn.Module, or None", repr(value), hint)
+    return Projection(value)
+
+
+def as_scale_pool(value: object) -> Any:
+    """What `nn.ScalePool` takes: its own modes as they are, other names as a `Projection`.
+
+    Example:
+        >>> as_scale_pool("max"), as_scale_pool("volume_confidence")
+        ('max', Projection(mode='volume_confidence'))
+    """
+    if not isinstance(value, str) or value in POOL_MODES:
+        return value
+    choice(value, tuple(dict.fromkeys((*POOL_MODES, *MODES))), "scale_pool")
     return Projection(value)
 
 

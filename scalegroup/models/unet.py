@@ -16,6 +16,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe, ResidualUnit
 from scalegroup.models.checks import as_admissible, as_channels, as_count, as_strides, as_train_scales, total_stride
+from scalegroup.models.projection import as_scale_pool
 from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.nn.module import Samples, group_of
 from scalegroup.nn.spacing import Spacing, as_spacing, like, plain, read, spacing_in, write
@@ -36,16 +37,17 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         out_channels: output channels (classes). Default 2.
         channels: fields at each level, finest first. Default (8, 16, 32).
         strides: stride between the levels, one less than levels; numbers or one per axis. Default (2, 2).
-        kernel_size: samples along each axis of the free kernels, odd. Default 3. Hermite kernels have `order`, `sigma`
-            and `support` instead.
+        kernel_size: samples along each axis of free kernels, odd; it stands for `basis="free"`. Default None: Hermite
+            kernels, which have `order`, `sigma` and `support` instead.
         up_kernel_size: not used.
         num_res_units: convolutions in each residual unit; 0 for plain convolutions. Default 0.
         act: "silu" (default), or another name, class, or (name, options).
-        norm: "batch" (default), "instance", "group", None, or (name, options).
+        norm: "instance" (default, as in MONAI), "batch", "group", None, or (name, options). In eval mode "batch" is
+            exactly equivariant; the others are where the volume grows with its content, and learn better from few scans.
         dropout: probability that a field is dropped in training. Default 0.
         bias: biases in the convolutions. Default True.
         adn_ordering: order of activation, dropout and norm. Default "NDA".
-        order: largest Hermite degree of the kernels. Default None: free kernels where `sampling="haar"`, else 2.
+        order: largest total Hermite degree of the kernels, or the largest degree per axis. Default 2.
         sigma: width of the kernels at scale 1 in units of each layer's coarse grid. Default 1.0.
         support: half-width of the kernels in widths. Default 4.5.
         base: ratio of neighbouring scales. Default √2.
@@ -55,19 +57,22 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             those channels alias, the others stay as they are.)
         scale_extent: neighbouring scales that a convolution mixes. Default 1.
         scale_padding: what lies above the window for `scale_extent > 1`: "zeros" or "replicate". Default "zeros".
-        scale_pool: mode of `nn.ScalePool`, or None to return the regular field before the projection. Default "max":
-            flattest over the test scales in docs/results/recipes.md.
+        scale_pool: mode of `nn.ScalePool` or of `models.Projection`, a module like that, or None to return the regular
+            field before the projection. Default "volume_confidence", which in training is the mean.
         train_scales: in training use a random run of so many neighbouring scales in each step, in eval mode all of
             them: cheaper, and the projection meets every shift of the window. Compiled, the runs take turns. None:
             always all. Default 3, or all where there are fewer.
         run_weights: how often each run is drawn: "uniform" (default), "cheap", or a number for each, see `ScaleRuns`.
         admissible: zero-mean kernels in the "lifting" or in the whole "encoder"; default False.
         oversample: factor of the finer grid on which activations act. Default 1.
-        padding_mode: "replicate" (default: a constant background stays constant), "zeros", "reflect", "circular".
+        padding_mode: what convolutions see outside their grids: "zeros" (default, as in MONAI: it tells them where the
+            scan ends), "replicate", "reflect" or "circular". The scan itself, on the way to the grids, goes on as its
+            border voxels unless it is reflected or periodic.
         sampling: "haar" (default): each scale on a grid of its own spacing, exact behind the lifting whatever the
             layers do, and cheap; or "uniform": all scales on the grid of the voxels, each as dear as any other.
         basis: of the kernels: a `Basis`, or "free" for those of an ordinary convolution, which need `sampling="haar"`.
-            Default None: as `order` says.
+            Default None: Hermite-Gaussians of `order`, which in docs/results/recipes.md are flatter over the scales,
+            with a third of the weights.
         spacing: spacing of the network's own grid (that of scale 1) in mm, a number or one per axis: best the voxel
             size of the training scans. `unet(x, spacing=...)` runs the same weights on other voxels. Default 1.
         method: how the engine executes convolutions. Default "auto".
@@ -89,7 +94,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         >>> unet(torch.randn(1, 1, 15, 16)).shape
         torch.Size([1, 2, 15, 16])
         >>> print(unet.summary())
-        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), scales 0.5 … 2.83 | 218 weights)
+        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), scales 0.5 … 2.83 | 148 weights)
     """
 
     def __init__(
@@ -103,12 +108,12 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         up_kernel_size: Any = None,
         num_res_units: int = 0,
         act: Any = "silu",
-        norm: Any = "batch",
+        norm: Any = "instance",
         dropout: Any = 0.0,
         bias: bool = True,
         adn_ordering: str = "NDA",
         *,
-        order: int | Sequence[int] | None = None,
+        order: int | Sequence[int] = 2,
         sigma: float = 1.0,
         support: float = 4.5,
         base: float = 2**0.5,
@@ -116,18 +121,18 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         first: int = -2,
         scale_extent: int = 1,
         scale_padding: str = "zeros",
-        scale_pool: str | None = "max",
+        scale_pool: str | torch.nn.Module | None = "volume_confidence",
         train_scales: int | None = 3,
         run_weights: str | Sequence[float] = "uniform",
         admissible: bool | str = False,
         oversample: int = 1,
-        padding_mode: str = "replicate",
+        padding_mode: str = "zeros",
         sampling: str = "haar",
         basis: Basis | str | None = None,
         spacing: Spacing = 1.0,
         method: str = "auto",
     ) -> None:
-        if basis is None and order is None and sampling == "haar":
+        if kernel_size is not None and basis is None and sampling == "haar":
             basis = "free"
         if (kernel_size is not None and basis != "free") or up_kernel_size is not None:
             name = "kernel_size" if up_kernel_size is None else "up_kernel_size"
@@ -145,9 +150,10 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
         self.channels, self.strides = channels, strides
         self.train_scales, self.run_weights = as_train_scales(train_scales), as_run_weights(run_weights)
-        self.spacing, self.padding_mode = as_spacing(spacing, spatial_dims), padding_mode
+        self.spacing = as_spacing(spacing, spatial_dims)
+        self.beyond = "replicate" if padding_mode == "zeros" else padding_mode  # what lies outside the scan
         conv = {
-            "order": 2 if order is None else order,
+            "order": order,
             "sigma": sigma,
             "support": support,
             "scale_extent": scale_extent,
@@ -158,15 +164,17 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             "kernel_size": 3 if kernel_size is None else kernel_size,
             "method": method,
         }
+        haar = sampling == "haar"
         self._recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
         self._units = as_count(num_res_units, "num_res_units", minimum=0)
         self._admissible = as_admissible(admissible)
-        haar = sampling == "haar"
         fields = [c * group.regular for c in channels]
         lifted = in_channels * group.regular if haar else image
         self.levels = self._level(lifted, logits, fields, list(strides), is_top=True)
-        self.lift = nn.HaarLift(image, total_stride(strides), padding_mode=padding_mode) if haar else None
-        self.projection = nn.ScalePool(logits, scale_pool, padding_mode) if scale_pool is not None else None
+        self.lift = nn.HaarLift(image, total_stride(strides), padding_mode=self.beyond) if haar else None
+        self.projection = (
+            nn.ScalePool(logits, as_scale_pool(scale_pool), self.beyond) if scale_pool is not None else None
+        )
 
     def _level(
         self, in_type: FieldType, out_type: FieldType, fields: list[FieldType], strides: list[Any], is_top: bool
@@ -210,7 +218,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         return y if isinstance(y, tuple) else like(y, x)
 
     def _run_all(self, x: Tensor, spacing: tuple[float, ...] | None) -> Samples:
-        space, mode = x.shape[2:], self.padding_mode
+        space, mode = x.shape[2:], self.beyond
         y: Samples = self.levels(read(x, spacing, mode) if self.lift is None else self.lift(x, spacing))
         if self.projection is None:
             return y if isinstance(y, tuple) else write(y, spacing, space, mode)

@@ -37,7 +37,8 @@ class ScalePool(EquivariantModule):
 
     Args:
         field: the input, regular fields.
-        mode: one of the above. Default "max".
+        mode: one of the above, or a module from `(batch, fields, scales, *space)` to `(batch, fields, *space)`, such as
+            `models.Projection`. Default "max".
         padding_mode: what lies outside the volume when scales on grids of their own are brought to the voxels.
             Default "replicate".
 
@@ -59,14 +60,15 @@ class ScalePool(EquivariantModule):
 
     scorer: torch.nn.Parameter
 
-    def __init__(self, field: FieldType, mode: str = "max", padding_mode: str = "replicate") -> None:
+    def __init__(self, field: FieldType, mode: str | torch.nn.Module = "max", padding_mode: str = "replicate") -> None:
         check_types(self, field=field)
         for _, rep in field.blocks:
             if not isinstance(rep, Regular):
                 hint = "scalar fields need no projection; leave them out"
                 raise FieldTypeError("regular fields", str(field), hint)
         super().__init__(field, field.num_fields * group_of(field).scalar)
-        self.mode = choice(mode, MODES, "mode")
+        self.pool = mode if isinstance(mode, torch.nn.Module) else None
+        self.mode = type(mode).__name__ if isinstance(mode, torch.nn.Module) else choice(mode, MODES, "mode")
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
         scorer = torch.nn.Parameter(torch.empty(field.num_fields)) if mode == "attention" else None
         self.register_parameter("scorer", scorer)
@@ -101,14 +103,16 @@ class ScalePool(EquivariantModule):
         return y
 
     def _pooled(self, fields: Tensor) -> Tensor:
+        if self.pool is not None:
+            return self.pool(fields)  # type: ignore[no-any-return]
         if self.mode == "attention":
             scores = torch.einsum("c,bcs...->bs...", self.scorer.to(fields.dtype), fields)
             return (fields * scores.softmax(dim=1).unsqueeze(1)).sum(dim=2)
         return pool_scales(fields, self.mode)
 
     def extra_repr(self) -> str:
-        """Types and mode."""
-        return f"{super().extra_repr()}, mode={self.mode!r}"
+        """Types and mode; a module shows itself."""
+        return super().extra_repr() + (f", mode={self.mode!r}" if self.pool is None else "")
 
 
 def pool_scales(fields: Tensor, mode: str) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import scalegroup as sg
 from scalegroup import nn
-from scalegroup.models import UNet
+from scalegroup.models import Projection, UNet
 from scalegroup.testing import Blobs, centred
 
 SMALL: dict[str, Any] = {"spatial_dims": 2, "channels": (2, 3), "strides": (2,), "num_scales": 3}
@@ -143,10 +143,12 @@ def test_surplus_strides_are_reported() -> None:
     ("options", "text"),
     [
         (
-            {"kernel_size": 3, "order": 2},
+            {"kernel_size": 3, "sampling": "uniform"},
             r"order, sigma and support, received kernel_size=3; replace kernel_size by order and sigma",
         ),
-        ({"up_kernel_size": (3, 3)}, r"received up_kernel_size=\(3, 3\); leave it out"),
+        ({"up_kernel_size": (3, 3)}, r"received up_kernel_size=\(3, 3\); replace up_kernel_size by order and sigma"),
+        ({"kernel_size": 3, "up_kernel_size": 3}, r"received up_kernel_size=3; leave it out"),
+        ({"kernel_size": 3, "order": 3}, "free kernels without order, sigma and support, received order=3"),
         ({"act": "softmax"}, "act out of elu, gelu, .* received 'softmax'"),
         ({"act": ("relu", {}, 1)}, "act: a name, a class, or a pair of it and a dict of options"),
         ({"act": ()}, "act: a name, a class, or a pair"),
@@ -191,7 +193,7 @@ def test_surplus_strides_are_reported() -> None:
         ({"num_res_units": True}, "num_res_units, an integer >= 0, received True"),
         ({"num_res_units": -1}, "num_res_units, an integer >= 0, received -1"),
         ({"scale_padding": "valid"}, "scale_padding out of .* received 'valid'; skip connections need one window"),
-        ({"scale_pool": "median"}, "mode out of .* received 'median'"),
+        ({"scale_pool": "median"}, "scale_pool out of .* received 'median'"),
         ({"admissible": "decoder"}, r"admissible out of \(False, 'lifting', 'encoder'\), received 'decoder'"),
         ({"admissible": 2}, "admissible out of .* received 2"),
         ({"train_scales": True}, "train_scales, an integer >= 1, received True"),
@@ -229,7 +231,7 @@ def test_any_size_comes_back(dim: int, strides: Any, size: tuple[int, ...], num_
     assert net(image(*size, channels=2)).shape == (2, 3, *size)
 
 
-@pytest.mark.parametrize("mode", [None, "max", "mean", "taper", "logsumexp", "attention"])
+@pytest.mark.parametrize("mode", [None, "max", "mean", "taper", "logsumexp", "attention", "volume_confidence"])
 def test_scale_pool_projects_or_not(mode: str | None) -> None:
     net = UNet(**SMALL, out_channels=5, scale_pool=mode, sampling="uniform")
     assert net(image()).shape == (2, 15 if mode is None else 5, 12, 12)
@@ -251,6 +253,21 @@ def test_without_a_pool_it_returns_what_the_pool_projects() -> None:
     bare.load_state_dict(net.state_dict())
     pool = nn.ScalePool(bare.out_type, "mean")
     torch.testing.assert_close(pool(bare(image()), output_size=(12, 12)), net(image()))
+
+
+def test_by_default_scales_count_by_their_confidence() -> None:
+    net, mean, bare = (UNet(**SMALL, **options) for options in ({}, {"scale_pool": "mean"}, {"scale_pool": None}))
+    for other in (mean, bare):
+        other.load_state_dict(net.state_dict())
+    pool = nn.ScalePool(bare.out_type, Projection("volume_confidence").eval())
+    sure = net.eval()(image())
+    torch.testing.assert_close(sure, pool(bare.eval()(image()), output_size=(12, 12)))
+    assert not torch.allclose(sure, mean.eval()(image()), atol=1e-3)
+    x = image()
+    torch.manual_seed(1)
+    taught = net.train()(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(taught, mean.train()(x))  # so that no scale is left without a teacher
 
 
 # Kernels
@@ -332,7 +349,7 @@ def test_a_known_spacing_puts_the_grids_where_they_were() -> None:
 
 
 def test_training_meets_runs_of_scales() -> None:
-    net = UNet(**SMALL, train_scales=2, norm=None)
+    net = UNet(**SMALL, train_scales=2, norm=None, scale_pool="mean")
     seen = []
     hook = layers(net, nn.ScalePool)[0].register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
     torch.manual_seed(0)
