@@ -107,8 +107,8 @@ class ModelConfig:
         options: further arguments of the network's class, for example `num_scales` or `dropout`. For "channels" they
             are arguments of `ScaleChannels`, those before of its U-Net.
         use_spacing: tell the network the voxel size of each scan in mm, in training and ever after: its kernels live in
-            mm then, and the option `spacing` is the voxel size of its own finest grid of scale 1. Not for "plain",
-            which has no such kernels. Default False: voxels are the unit.
+            mm then, and the option `spacing` is the voxel size of the network's own grid of scale 1, by default that of
+            the training scans. Not for "plain", which has no such kernels. Default False: voxels are the unit.
     """
 
     name: Literal["scale", "plain", "channels"] = "scale"
@@ -124,8 +124,6 @@ class ModelConfig:
         if self.use_spacing and self.name == "plain":
             hint = "choose 'scale' or 'channels', or leave use_spacing out"
             raise ScaleGroupError("use_spacing with a network that has kernels in mm", "the model 'plain'", hint)
-        if self.use_spacing:
-            self.options = {"spacing": 1.0, **self.options}  # said outright, for checkpoints have to remember it
         if self.norm is None:
             self.norm = "instance" if self.name == "channels" else "batch"
 

@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, Timer
 
+from scalegroup.data import Scan
 from scalegroup.errors import ScaleGroupError
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
@@ -102,11 +103,12 @@ class Run:
         self.out, self.resume = Path(out), resume
         if self.out.exists() and not self.out.is_dir():
             raise ScaleGroupError("a folder for the run", f"the file {out}", "give another --out")
-        self.config = _as_yaml(data, model, trainer, trainer.lightning if settings is None else settings)
         torch.set_num_threads(trainer.threads)
         lightning.seed_everything(trainer.seed, workers=True, verbose=False)
         opened, dealt = data.open(), data.split()
         self.batches = SegmentationData(dealt, trainer, size_multiple(model), data.skip_bad)
+        if model.use_spacing and "spacing" not in model.options:
+            model = replace(model, options={"spacing": usual_spacing(self.batches.scans("train")), **model.options})
         cases = {part: [case.name for case in getattr(dealt, part)] for part in PARTS}
         origin = {
             **asdict(data),
@@ -114,6 +116,7 @@ class Run:
             "cases": cases,
             "channels": list(opened.channels),
         }
+        self.config = _as_yaml(data, model, trainer, trainer.lightning if settings is None else settings)
         classes, values = opened.classes, opened.label_values
         self.module = Segmentation(model, trainer, classes, self.batches.in_channels, origin, values)
         self.batches.scans("validation")  # what is broken there is known before the first epoch, not after it
@@ -169,6 +172,11 @@ class Run:
             callbacks=[Reseed(config.seed), *callbacks, *asked, *own],
             plugins=[WholeCheckpoints(), *plugins],
         )
+
+
+def usual_spacing(scans: Sequence[Scan]) -> float:
+    """The edge in mm of a cube as large as the voxels of most scans: a grid of as many samples as they have voxels."""
+    return float(f"{np.median([np.prod(scan.spacing) ** (1 / 3) for scan in scans]):.3g}")
 
 
 def _as_list(value: Any) -> list[Any]:
