@@ -94,7 +94,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         >>> unet(torch.randn(1, 1, 15, 16)).shape
         torch.Size([1, 2, 15, 16])
         >>> print(unet.summary())
-        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), scales 0.5 … 2.83 | 148 weights)
+        UNet(1*scalar -> 2*scalar, channels=(2, 4), strides=(2,), scales 0.5 … 2.83 | 140 weights)
     """
 
     def __init__(

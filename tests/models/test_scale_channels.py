@@ -407,7 +407,6 @@ def test_outputs_that_do_not_fit_are_refused(value: Any, text: str) -> None:
         ({"backbone": torch.nn.SyncBatchNorm(1)}, "received SyncBatchNorm"),
         ({"projection": "median"}, "projection out of"),
         ({"select": "best"}, "select out of"),
-        ({"select": "spacing"}, "a spacing for select='spacing', received None; it is the voxel size"),
         ({"select": "confidence", "projection": None}, "a projection for select='confidence'"),
         ({"shifts": (1, 2)}, "shifts, integers with 0 among them"),
         ({"shifts": "0"}, "shifts, integers with 0 among them"),

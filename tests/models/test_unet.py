@@ -111,7 +111,7 @@ def test_no_activation_and_no_norm(nothing: str | None) -> None:
 @pytest.mark.parametrize("order", ["NDA", "AND", "dan", "NA", "A", "", "NAAN"])
 def test_adn_ordering_is_the_order_of_the_layers(order: str) -> None:
     letters = {nn.Pointwise: "A", nn.Dropout: "D", nn.BatchNorm: "N"}
-    net = UNet(**SMALL, dropout=0.1, adn_ordering=order)
+    net = UNet(**SMALL, norm="batch", dropout=0.1, adn_ordering=order)
     found = "".join(letters[type(layer)] for layer in net.levels.down if type(layer) in letters)
     assert found == "".join(dict.fromkeys(order.upper()))
 
@@ -338,7 +338,7 @@ def test_both_samplings_have_the_same_weights() -> None:
 
 def test_a_known_spacing_puts_the_grids_where_they_were() -> None:
     """Two scans of one scene, one with voxels twice as large, end on grids of the same points."""
-    net = UNet(2, 1, 2, (2, 3), (2,), num_scales=3, scale_pool=None).eval()
+    net = UNet(2, 1, 2, (2, 3), (2,), num_scales=3, scale_pool=None, norm="batch").eval()
     scene = Blobs.random(net.in_type, 8.0, (3.0, 4.0))
     fine, coarse = scene.sample([centred(65)] * 2), scene.sample([centred(33, 2.0)] * 2)
     y, z = net(fine.float()), net(coarse.float(), spacing=2.0)

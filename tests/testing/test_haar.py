@@ -228,7 +228,7 @@ def calibrated(net: torch.nn.Module, dim: int, size: int) -> torch.nn.Module:
 
 def unet_errors(dim: int, size: int, protocol: str = "blobs", **options: Any) -> EquivarianceErrors:
     torch.manual_seed(0)
-    options = {"first": 0, "num_scales": 4, **options}
+    options = {"first": 0, "num_scales": 4, "norm": "batch", "padding_mode": "replicate", **options}
     net = UNet(dim, 1, 2, (3, 4, 4), (2, 2), act="relu", sampling="haar", scale_pool=None, **options)
     return equivariance_error(calibrated(net, dim, size), protocol=protocol, size=size)
 
@@ -294,7 +294,7 @@ def test_a_plain_network_is_not_equivariant() -> None:
 
 def test_with_a_projection() -> None:
     torch.manual_seed(0)
-    net = UNet(1, 1, 2, (3, 4), (2,), first=0, num_scales=4, sampling="haar", basis="free")
+    net = UNet(1, 1, 2, (3, 4), (2,), first=0, num_scales=4, norm="batch", basis="free", scale_pool="max")
     report = check_equivariance(net, size=256)
     assert report.before is not None
     assert report.per_scale < TARGET
