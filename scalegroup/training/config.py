@@ -98,12 +98,12 @@ class ModelConfig:
     Args:
         name: "scale" for `scalegroup.models.UNet`, "plain" for MONAI's `UNet`, "channels" for
             `scalegroup.models.ScaleChannels` around MONAI's `UNet`.
-        channels: feature maps per level; default (12, 24, 48).
+        channels: feature maps per level; default (16, 32, 64).
         strides: downsampling between levels, one less than channels.
         num_res_units: residual units per level, as in MONAI; default 0.
-        norm: normalisation, as in MONAI; default "batch" (running statistics do not depend on how much
-            background a scan has), and "instance" for "channels".
-        act: activation, as in MONAI; default "swish", which is SiLU and known to both.
+        norm: normalisation, as in MONAI; default "instance", which is MONAI's, and learns better from few scans than
+            "batch"; that one makes "scale" exactly equivariant even where the share of background changes.
+        act: activation, as in MONAI; default "prelu", which is MONAI's too.
         options: further arguments of the network's class, for example `num_scales` or `dropout`. For "channels" they
             are arguments of `ScaleChannels`, those before of its U-Net.
         use_spacing: tell the network the voxel size of each scan in mm, in training and ever after: its kernels live in
@@ -112,11 +112,11 @@ class ModelConfig:
     """
 
     name: Literal["scale", "plain", "channels"] = "scale"
-    channels: tuple[int, ...] = (12, 24, 48)
+    channels: tuple[int, ...] = (16, 32, 64)
     strides: tuple[int, ...] = (2, 2)
     num_res_units: int = 0
-    norm: str | None = None
-    act: str = "swish"
+    norm: str | None = "instance"
+    act: str = "prelu"
     options: dict[str, Any] = field(default_factory=dict)
     use_spacing: bool = False
 
@@ -124,8 +124,6 @@ class ModelConfig:
         if self.use_spacing and self.name == "plain":
             hint = "choose 'scale' or 'channels', or leave use_spacing out"
             raise ScaleGroupError("use_spacing with a network that has kernels in mm", "the model 'plain'", hint)
-        if self.norm is None:
-            self.norm = "instance" if self.name == "channels" else "batch"
 
 
 @dataclass
