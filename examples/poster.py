@@ -105,20 +105,16 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def settings(name: str, count: int, seed: int, options: argparse.Namespace) -> tuple[DataConfig, Any, TrainerConfig]:
-    """The scans, the network and the training of one run.
+def settings(network: Network, count: int, seed: int, options: argparse.Namespace) -> tuple[Any, ...]:
+    """The network with its channels, the scans and the training of one run.
 
     The split's seed 9 is the first whose test scans are none of those on which recipes were chosen (seed 5).
     """
-    network = NETWORKS[name]
-    validation = 1 if options.quick else 10
-    data = DataConfig(options.data, options.root, count, validation, options.test, seed=9)
+    data = DataConfig(options.data, options.root, count, 1 if options.quick else 10, options.test, seed=9)
     trainer = TrainerConfig(
         options.epochs,
         batch_size=1,
         patch=None if options.patch is None else tuple(options.patch),
-        zoom=network.zoom,
-        coarsen=network.coarsen,
         validate_every=max(1, options.epochs // 3),
         seed=seed,
         threads=options.threads,
@@ -127,12 +123,12 @@ def settings(name: str, count: int, seed: int, options: argparse.Namespace) -> t
     if model.name == "plain":
         opened = data.open()
         channels, classes = len(opened.channels), 1 + len(opened.classes)
-        count = parameter_count(build_model(replace(model, name="scale"), channels, classes))
-        model = match_parameters(model, count, channels, classes)
-        ratio = parameter_count(build_model(model, channels, classes)) / count
+        wanted = parameter_count(build_model(replace(model, name="scale"), channels, classes))
+        model = match_parameters(model, wanted, channels, classes)
+        ratio = parameter_count(build_model(model, channels, classes)) / wanted
         if abs(ratio - 1) > 0.2 and not options.quick:
             raise ScaleGroupError("numbers of weights within 20 %", f"a ratio of {ratio:.2f}", "choose other channels")
-    return data, model, trainer
+    return replace(network, model=model), data, trainer
 
 
 def scores_of(module: Segmentation, x: Tensor, projections: Sequence[str]) -> dict[str, Tensor]:
@@ -155,38 +151,47 @@ class _Noted(torch.nn.Module):
         return x[:, :, 0]
 
 
-def test(module: Segmentation, network: Network, scans: Sequence[Scan]) -> Iterator[dict[str, Any]]:
+def test(
+    module: Segmentation, projections: Sequence[str], scans: Sequence[Scan], canvases: Sequence[Canvas]
+) -> Iterator[dict[str, Any]]:
     """Rows of hard Dice, mean over the classes: one for each scan, canvas, factor and projection."""
     module.eval()
     classes = 1 + len(module.classes)
-    for scan, canvas, factor in product(scans, CANVASES, FACTORS):
+    for scan, canvas, factor in product(scans, canvases, FACTORS):
         if factor == 1 and canvas == "fixed":
             continue  # is the other canvas
         image, label = rescale(scan.image, scan.label, factor, canvas)
         with torch.inference_mode():
-            found = scores_of(module, torch.from_numpy(image)[None].to(module.device), network.projections)
+            found = scores_of(module, torch.from_numpy(image)[None].to(module.device), projections)
         for projection, scores in found.items():
             dice = mean_of_present(hard_dice(scores[0].argmax(dim=0).cpu(), torch.from_numpy(label), classes))
             place = {"canvas": canvas, "factor": factor, "projection": projection, "case": scan.name}
             yield {**place, "dice": f"{dice:.4f}"}
 
 
-def run(name: str, count: int, seed: int, options: argparse.Namespace, scans: list[Scan]) -> None:
+def measure(
+    name: str,
+    network: Network,
+    data: DataConfig,
+    trainer: TrainerConfig,
+    runs: Path,
+    canvases: Sequence[Canvas] = CANVASES,
+) -> None:
     """Trains and tests one network, unless its measurements are there."""
-    out = options.runs / f"{name.replace(', ', '-')}-{count}-{seed}"
+    out = runs / f"{''.join(letter if letter.isalnum() else '-' for letter in name)}-{data.train}-{trainer.seed}"
     if out.with_suffix(".csv").is_file():
         return
-    data, model, trainer = settings(name, count, seed, options)
+    trainer = replace(trainer, zoom=network.zoom, coarsen=network.coarsen)
     start = time.process_time()
     with progress_bar() as bar:
-        best = fit(data, model, trainer, out, callbacks=[ShowProgress(bar, out.name)])
+        best = fit(data, network.model, trainer, out, callbacks=[ShowProgress(bar, out.name)])
         minutes = (time.process_time() - start) / 60
         module = Segmentation.load(best).to("cuda" if torch.cuda.is_available() else "cpu")
-        scans.extend(load(case) for case in data.split().test[len(scans) :])
-        steps = len(scans) * (2 * len(FACTORS) - 1) * max(1, len(NETWORKS[name].projections))
-        task, rows = bar.add_task("testing", total=steps, note=""), []
-        for row in test(module, NETWORKS[name], scans):
-            rows.append({"network": name, "count": count, "seed": seed, **row})
+        scans = [load(case) for case in data.split().test]
+        count = len(scans) * (len(canvases) * len(FACTORS) - ("fixed" in canvases)) * max(1, len(network.projections))
+        task, rows = bar.add_task("testing", total=count, note=""), []
+        for row in test(module, network.projections, scans, canvases):
+            rows.append({"network": name, "count": data.train, "seed": trainer.seed, **row})
             bar.advance(task)
     facts = {"weights": parameter_count(module), "minutes": f"{minutes:.2f}"}
     write_csv(out.with_suffix(".csv"), [{**row, **facts} for row in rows])  # last: it says that the run is finished
@@ -197,9 +202,8 @@ def main(words: Sequence[str] | None = None) -> None:
     options = arguments(words)
     if options.quick:
         options.counts, options.seeds, options.test, options.epochs = [2], [0], 2, 1
-    scans: list[Scan] = []
     for seed, count, name in product(options.seeds, options.counts, options.networks):
-        run(name, count, seed, options, scans)
+        measure(name, *settings(NETWORKS[name], count, seed, options), runs=options.runs)
         write_page(options.results, options.runs, options.data)
     open_console().print((options.results / f"poster_{options.data}.md").read_text())
 
