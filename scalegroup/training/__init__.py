@@ -14,6 +14,7 @@ for _package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy
 
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
+from scalegroup.training.equivariance import EquivarianceError
 from scalegroup.training.evaluate import TEST_SCALES, dice_at_scales, summarise
 from scalegroup.training.metrics import hard_dice
 from scalegroup.training.models import build_model, match_parameters, parameter_count
@@ -23,6 +24,7 @@ from scalegroup.training.run import fit
 __all__ = [
     "TEST_SCALES",
     "DataConfig",
+    "EquivarianceError",
     "ModelConfig",
     "Segmentation",
     "SegmentationData",

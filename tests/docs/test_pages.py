@@ -71,3 +71,11 @@ def test_the_page_on_data_runs(page_module: ModuleType) -> None:
     text = (DOCS / "data.md").read_text()
     assert run_page(text, page_module) == 0
     assert run_page(text.replace("(5, ['BraTS_0002'])", "(6, [])"), page_module) > 0
+
+
+def test_the_page_on_training_runs(page_module: ModuleType) -> None:
+    for package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy"):
+        pytest.importorskip(package, reason="needs the extra 'train'")
+    text = (DOCS / "training.md").read_text()
+    assert run_page(text, page_module) == 0
+    assert run_page(text.split("## Logs")[0].replace("'last.ckpt', ", ""), page_module) > 0
