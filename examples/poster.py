@@ -56,15 +56,17 @@ class Network:
     """A line of the comparison.
 
     Args:
-        model: its configuration; a plain one is widened to our number of weights.
+        model: its configuration.
         zoom, coarsen: augmentations, as in `TrainerConfig`.
         projections: ways to project the scales of the trained network; none for networks without scales.
+        matched: widen a plain network to our number of weights, or leave it as many channels as ours has.
     """
 
     model: ModelConfig
     zoom: tuple[float, float] | None = None
     coarsen: float | None = None
     projections: tuple[str, ...] = ()
+    matched: bool = True
 
 
 # One training serves the mean and the confidence: that is the mean while it trains.
@@ -79,6 +81,7 @@ NETWORKS = {
     "ours, zoom": Network(OURS, ZOOM, projections=BOTH),
     "ours, max, zoom": Network(MAX, ZOOM, projections=("max",)),
     "ours, coarsened": Network(OURS, coarsen=0.5, projections=BOTH),
+    "plain, large, zoom": Network(PLAIN, ZOOM, matched=False),
 }
 
 
@@ -120,7 +123,7 @@ def settings(network: Network, count: int, seed: int, options: argparse.Namespac
         threads=options.threads,
     )
     model = replace(network.model, channels=(2, 4), strides=(2,)) if options.quick else network.model
-    if model.name == "plain":
+    if model.name == "plain" and network.matched:
         opened = data.open()
         channels, classes = len(opened.channels), 1 + len(opened.classes)
         wanted = parameter_count(build_model(replace(model, name="scale"), channels, classes))

@@ -21,6 +21,7 @@ PACKAGES = ("torch", "monai", "lightning", "numpy")
 LINES = (
     ("MONAI's U-Net", "plain", "none", "#000000", ":"),
     ("MONAI's U-Net, zoom", "plain, zoom", "none", "#000000", "-"),
+    ("MONAI's U-Net of 2.7 times the weights, zoom", "plain, large, zoom", "none", "#888888", "--"),
     ("ours, max", "ours, max", "max", "#E69F00", ":"),
     ("ours, max, zoom", "ours, max, zoom", "max", "#E69F00", "-"),
     ("ours, mean", "ours", "mean", "#56B4E9", ":"),
@@ -34,6 +35,7 @@ PAIRS = (
     ("ours, confidence, coarsened", "MONAI's U-Net, zoom"),
     ("ours, confidence, zoom", "MONAI's U-Net, zoom"),
     ("ours, confidence", "MONAI's U-Net"),
+    ("ours, confidence", "MONAI's U-Net of 2.7 times the weights, zoom"),
 )
 
 

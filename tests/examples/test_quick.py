@@ -41,9 +41,39 @@ def test_recipes_are_compared(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
     root = data_dir / "Task04_Hippocampus"
     folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
-    done = run("recipes.py", "--quick", "--root", str(root), *folders)
+    done = run("recipes.py", "--quick", "--seeds", "0", "--root", str(root), *folders)
     assert done.returncode == 0, done.stderr
     assert "one scale" in (tmp_path / "results" / "recipes.md").read_text()
+
+
+def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir: Path) -> None:
+    pytest.importorskip("monai")
+    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
+    words = ("--quick", "--data.root", str(data_dir / "Task04_Hippocampus"), *folders)
+    done = run("poster.py", *words, "--networks", "plain, zoom")
+    assert done.returncode == 0, done.stderr
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.csv")}
+    assert len(kept) == 1
+    done = run("poster.py", *words, "--networks", "plain", "plain, zoom", "ours")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    page = (tmp_path / "results" / "poster_hippocampus.md").read_text()
+    for line in ("ours, mean |", "ours, confidence − MONAI's U-Net, zoom |", "N = 2, fixed canvas", "(**missed**)"):
+        assert line in page
+    with (tmp_path / "results" / "poster_hippocampus.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # Two networks by one projection, one by two; six factors on two canvases, which are the same at factor 1.
+    assert len(rows) == 4 * 11
+    assert {len(row["dice"].split()) for row in rows} == {2}
+    assert all((tmp_path / "results" / f"poster_hippocampus_{name}.png").is_file() for name in ("counts", "factors"))
+
+
+def test_spacing_prints_its_table() -> None:
+    done = run("spacing.py")
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines()[2:]:
+        told, told_too, untold = (float(value) for value in line.split("|")[2:5])
+        assert max(told, told_too) < 0.1 * untold, line
 
 
 def test_scale_channels_are_trained_tested_and_kept(tmp_path: Path, data_dir: Path) -> None:
