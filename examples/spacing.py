@@ -68,8 +68,10 @@ def main() -> None:
         lines.append(errors(f"lifting `GroupConv(order=2, sigma={sigma:g})`", conv, own_grid=True))
     networks = {
         "`UNet()`, by default": {},
-        "`UNet(order=2)`": {"order": 2},
-        '`UNet(order=2, sampling="uniform")`': {"order": 2, "sampling": "uniform", "first": 0, "num_scales": 3},
+        '`UNet(norm="batch")`': {"norm": "batch"},
+        '`UNet(norm="batch", scale_pool="max")`': {"norm": "batch", "scale_pool": "max"},
+        '`UNet(norm="batch", basis="free", scale_pool="max")`': {"norm": "batch", "basis": "free", "scale_pool": "max"},
+        '`UNet(sampling="uniform", first=0, num_scales=3)`': {"sampling": "uniform", "first": 0, "num_scales": 3},
     }
     for name, settings in networks.items():
         torch.manual_seed(0)
