@@ -33,8 +33,8 @@ class MnistScale:
 
     As the field makes it, with its resampler (`shrink`): bicubic and **not anti-aliased**, so that small digits have
     holes and jagged lines, and rounded down to 8 bits. What differs: which images are drawn, and with which factor,
-    as the field's seeds are those of other generators; and the centre of the image stays where it is, where the first
-    versions of the field's script moved it by half a pixel.
+    as the field's seeds are those of other generators; and the centre of the image stays where it is, where the
+    torchvision of that time moved it by half a pixel.
 
     Args:
         root: the folder with the idx files of MNIST, with or without `.gz`. Those of the 60,000 training images must

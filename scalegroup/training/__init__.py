@@ -1,4 +1,4 @@
-"""Training and testing of segmentation networks: Lightning module, data module, command line, demo."""
+"""Training and testing of networks that segment or classify: Lightning modules, data module, command line, demo."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ for _package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy
     except ImportError as _error:
         raise missing_extra(_package, "train") from _error
 
+from scalegroup.training.classification import Classification, fit_classifier, plain_classifier, probabilities
 from scalegroup.training.config import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
 from scalegroup.training.equivariance import EquivarianceError
@@ -23,6 +24,7 @@ from scalegroup.training.run import fit
 
 __all__ = [
     "TEST_SCALES",
+    "Classification",
     "DataConfig",
     "EquivarianceError",
     "ModelConfig",
@@ -32,8 +34,11 @@ __all__ = [
     "build_model",
     "dice_at_scales",
     "fit",
+    "fit_classifier",
     "hard_dice",
     "match_parameters",
     "parameter_count",
+    "plain_classifier",
+    "probabilities",
     "summarise",
 ]

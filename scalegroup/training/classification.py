@@ -302,7 +302,7 @@ def auc(chances: torch.Tensor, labels: torch.Tensor) -> float:
     """
     classes = range(chances.shape[1]) if chances.shape[1] > 2 else range(1, 2)
     present = [index for index in classes if 0 < int((labels == index).sum()) < len(labels)]
-    areas = [float(compute_roc_auc(chances[:, index], (labels == index).int())) for index in present]  # type: ignore
+    areas = [float(compute_roc_auc(chances[:, index], (labels == index).int())) for index in present]  # type: ignore[arg-type]
     return mean_of_present(areas)
 
 
