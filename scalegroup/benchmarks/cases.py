@@ -219,7 +219,8 @@ class UNetStep(Case):
         torch.manual_seed(0)
         strides = (2,) * (len(self.channels) - 1)
         window: dict[str, Any] = {"num_scales": SCALES, "first": 0, "train_scales": None, "sampling": "uniform"}
-        net = UNet(3, 1, 2, self.channels, strides, order=2, method=self.method, **window).to(device)
+        layers: dict[str, Any] = {"norm": "batch", "padding_mode": "replicate", "scale_pool": "max"}
+        net = UNet(3, 1, 2, self.channels, strides, method=self.method, **window, **layers).to(device)
         return partial(_step, net, torch.randn(1, 1, *[self.size] * 3, device=device))
 
 
