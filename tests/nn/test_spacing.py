@@ -103,6 +103,23 @@ def test_upsampling_and_projection_write() -> None:
     assert nn.ScalePool(field)(fine, spacing=2.0).shape == (1, 1, 20, 20, 20)
 
 
+def test_between_the_samplings_voxels_may_have_any_size() -> None:
+    field = 1 * sg.ScaleTranslationGroup(dim=3, num_scales=2).regular
+    there = nn.ToHaar(field, padding_mode="replicate")
+    back = nn.ToUniform(there.out_type, padding_mode="replicate")
+    fine, coarse = (scan(spacing).expand(-1, 2, -1, -1, -1) for spacing in ((1.0,) * 3, SPACINGS[0]))
+    wanted, told, untold = there(fine), there(coarse, spacing=SPACINGS[0]), there(coarse)
+    for y, z in zip(wanted, told, strict=True):
+        assert y.shape == z.shape
+        assert error(z, y, 4) < 1e-2
+    assert untold[0].shape != wanted[0].shape
+    y = back(wanted, output_size=coarse.shape[2:], spacing=SPACINGS[0])
+    there_and_back = nn.spacing.write(
+        back(wanted, output_size=fine.shape[2:]), SPACINGS[0], coarse.shape[2:], "replicate"
+    )
+    assert error(y, there_and_back, 4) < 1e-2
+
+
 @pytest.mark.parametrize("sampling", ["haar", "uniform"])
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_networks_answer_on_the_voxels_of_the_scan(sampling: str, spacing: tuple[float, ...]) -> None:
