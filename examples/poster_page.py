@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.ticker import NullFormatter, NullLocator
 from scipy.stats import wilcoxon
 
+from scalegroup.benchmarks.table import machine
 from scalegroup.training.report import write_csv
 from scalegroup.visual.results import SIZE, new_figure
 
@@ -275,8 +276,9 @@ def write_page(folder: Path, runs: Path, data: str) -> Path:
 
 
 def _text(results: Results, data: str) -> str:
-    machine = f"{platform.machine()}, Python {platform.python_version()}, "
-    machine += ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    facts = machine(1, "cuda" if torch.cuda.is_available() else "cpu")
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    place = f"{facts['processor']}, {facts['device']}, Python {facts['python']}, {versions}"
     sections = []
     for count in results.counts:
         for canvas in ("proportional", "fixed"):
@@ -290,7 +292,7 @@ def _text(results: Results, data: str) -> str:
     return f"""# The poster's experiments on {data}
 
 Command: `python examples/poster.py --data {data}` (it can be stopped at any time and goes on where it was; it writes
-this page, `poster_{data}.csv` with the Dice of every scan, and the figures). {machine}; one CPU thread.
+this page, `poster_{data}.csv` with the Dice of every scan, and the figures). {place}.
 
 Training on N scans of one size; {results.scans} other scans to test on, on none of which anything was chosen, and
 10 more to choose the checkpoint at factor 1; 30 epochs of single scans, AdamW, one cycle up to .01. *Zoom*: training
