@@ -76,7 +76,8 @@ def validate(ckpt: Path, root: Path | None = None, trainer: Mapping[str, Any] | 
     with quiet_lightning():
         (found,) = _trainer(module, trainer).validate(module, batches, verbose=False)
     table = {name.removeprefix("val_dice/").replace("val_dice", "mean"): {1.0: found[name]} for name in found}
-    open_console().print(dice_table(f"hard Dice on {len(scans)} validation scans", table))
+    count = len(batches.scans("validation"))
+    open_console().print(dice_table(f"hard Dice on {count} validation scans", table))
 
 
 def test(

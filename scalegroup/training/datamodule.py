@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
-from math import exp, log, prod
+from math import prod
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from monai.data import DataLoader, Dataset
-from monai.transforms import Compose, EnsureTyped, RandFlipd, Randomizable, RandSpatialCropd, SpatialPadd, Transform
+from monai.data import DataLoader, Dataset, MetaTensor
+from monai.transforms import Compose, EnsureTyped, RandFlipd, RandSpatialCropd, SpatialPadd, Transform
 from torch.utils.data import RandomSampler, Sampler, default_collate
 
-from scalegroup.data import Case, DataError, Scan, Split, load_all, rescale
-from scalegroup.data.rescale import rescale_image
-from scalegroup.engine import resample
+from scalegroup.data import Case, DataError, Scan, Split, load_all
+from scalegroup.data.transforms import RandCoarsened, RandRescaled
 from scalegroup.training.config import TrainerConfig
 
 KEYS = ("image", "label")
@@ -80,13 +79,13 @@ class SegmentationData(lightning.LightningDataModule):
         voxel sizes in mm.
         """
         patch, zoom, coarsen = self.config.patch, self.config.zoom, self.config.coarsen
-        steps: list[Any] = [] if zoom is None else [_RandomZoom(*zoom)]
-        steps += [] if coarsen is None else [_RandomResolution(coarsen)]
+        steps: list[Any] = [] if zoom is None else [RandRescaled(KEYS, *zoom)]
+        steps += [] if coarsen is None else [RandCoarsened("image", coarsen)]
         steps.append(EnsureTyped(KEYS))
         if patch is not None:
             steps += [SpatialPadd(KEYS, patch, mode="edge"), RandSpatialCropd(KEYS, patch, random_size=False)]
         steps += [RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in self.config.mirror]
-        self._transform = Compose([*steps, EnsureTyped(KEYS, track_meta=False)]).set_random_state(self.config.seed)
+        self._transform = Compose([*steps, _Plain()]).set_random_state(self.config.seed)
         dataset = _dataset(self.scans("train"), self._transform)
         # Generators of their own: Lightning opens the loader before or after an epoch is seeded, as it likes.
         return DataLoader(
@@ -105,7 +104,7 @@ class SegmentationData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> Any:
         """One whole scan at a time."""
-        return DataLoader(_dataset(self.scans("validation"), EnsureTyped(KEYS, track_meta=False)), batch_size=1)
+        return DataLoader(_dataset(self.scans("validation"), _Plain()), batch_size=1)
 
     @property
     def _process(self) -> tuple[int, int]:
@@ -116,8 +115,8 @@ class SegmentationData(lightning.LightningDataModule):
         """One batch of whole volumes, padded to the largest."""
         largest = np.max([scan["label"].shape[1:] for scan in batch], axis=0)
         size = [int(-(-n // self.multiple) * self.multiple) for n in largest]
-        pad = Compose([SpatialPadd(KEYS, size, mode="edge"), EnsureTyped(KEYS, track_meta=False)])
-        return default_collate([pad(scan) for scan in batch])
+        pad = SpatialPadd(KEYS, size, mode="edge")
+        return default_collate([{key: as_tensor(value) for key, value in pad(scan).items()} for scan in batch])
 
 
 class _Share(Sampler[int]):
@@ -139,31 +138,19 @@ class _Share(Sampler[int]):
         return islice(shares, self.rank, None, self.count)
 
 
-class _RandomZoom(Randomizable, Transform):
-    """Makes everything seen in a scan larger or smaller, the canvas with it."""
+class _Plain(Transform):
+    """Tensors without history, and the voxel size that the image had kept through all transforms."""
 
-    def __init__(self, low: float, high: float) -> None:
-        self.low, self.high = low, high
-
-    def __call__(self, scan: dict[str, Any]) -> dict[str, Any]:
-        factor = exp(self.R.uniform(log(self.low), log(self.high)))
-        image, label = rescale(scan["image"], scan["label"][0], factor)
-        return {"image": image, "label": label[None], "spacing": scan["spacing"] / factor}
+    def __call__(self, scan: dict[str, Any]) -> dict[str, torch.Tensor]:
+        spacing = torch.as_tensor(scan["image"].pixdim, dtype=torch.float32)
+        return {**{key: as_tensor(scan[key]) for key in KEYS}, "spacing": spacing}
 
 
-class _RandomResolution(Randomizable, Transform):
-    """Takes detail from a scan: to larger voxels, and back to where they were."""
-
-    def __init__(self, low: float) -> None:
-        self.low = low
-
-    def __call__(self, scan: dict[str, Any]) -> dict[str, Any]:
-        factor = exp(self.R.uniform(log(self.low), 0))
-        coarse = torch.from_numpy(rescale_image(scan["image"], factor))
-        image = resample(coarse, scan["image"].shape[1:], 3 * (factor,))
-        return {**scan, "image": image.numpy()}
+def as_tensor(volume: Any) -> torch.Tensor:
+    """A plain tensor of an array, a tensor or a `MetaTensor`."""
+    return volume.as_tensor() if isinstance(volume, MetaTensor) else torch.as_tensor(volume)
 
 
 def _dataset(scans: Sequence[Scan], transform: Any) -> Dataset:
-    items = [{"image": scan.image, "label": scan.label[None], "spacing": torch.tensor(scan.spacing)} for scan in scans]
+    items = [{"image": MetaTensor(scan.image, affine=scan.affine), "label": scan.label[None]} for scan in scans]
     return Dataset(items, transform)

@@ -18,6 +18,7 @@ from scalegroup.errors import ScaleGroupError
 PROBE = 24  # voxels per axis of the volume from which larger ones are judged: a fraction of a second
 DRAWS = 6  # steps of a probe, because networks that draw a run of scales need more for some than for others
 EASILY = 20  # with so many times the memory of the first step no other has to be looked at
+BORDER = 1.2  # how much more a voxel of a small volume may need than one of a large volume, for what is padded
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -62,7 +63,7 @@ class EnoughMemory(Callback):
         needed = 0.0
         for _ in range(DRAWS):
             kept = _step(pl_module, small, self.spacing, context())
-            needed = max(needed, kept * prod(self.shape) / prod(small))
+            needed = max(needed, kept * prod(self.shape) / prod(small) / BORDER)
             if EASILY * needed < free:
                 return
         if needed > free:
@@ -76,7 +77,7 @@ class EnoughMemory(Callback):
             return
         if self._per_voxel is None:
             small = _probe_of(pl_module, shape)
-            self._per_voxel = _largest_layer(pl_module, small, batch["spacing"]) / prod(small)
+            self._per_voxel = _largest_layer(pl_module, small, batch["spacing"]) / prod(small) / BORDER
         needed = self._per_voxel * prod(shape)
         if needed > free:
             raise _too_little(shape, needed, pl_module.device, free)

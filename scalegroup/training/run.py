@@ -219,8 +219,8 @@ class ValidateAtTheEnd(Callback):
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Lightning asks for the pace right after this."""
-        out_of_steps = 0 < trainer.max_steps <= trainer.global_step
-        if trainer.should_stop or out_of_steps or trainer.current_epoch + 1 == trainer.max_epochs:
+        trainer.should_stop = trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step
+        if trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs:
             trainer.check_val_every_n_epoch = 1
 
 

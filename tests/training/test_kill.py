@@ -55,7 +55,7 @@ def test_a_killed_run_is_the_run_it_would_have_been(phantoms: Any, tmp_path: Pat
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stderr=subprocess.PIPE, text=True)
     try:
-        until = time.monotonic() + 300
+        until = time.monotonic() + 1200
         while not sign.exists() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
     finally:

@@ -37,7 +37,7 @@ def test_two_processes_learn_what_one_does(phantoms: Any, tmp_path: Path) -> Non
     main(words(phantoms, tmp_path / "one", batch_size="2"))
     two = words(phantoms, tmp_path / "two", batch_size="1", devices="2", strategy="ddp")
     done = subprocess.run(
-        [sys.executable, "-m", "scalegroup", *two], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "scalegroup", *two], capture_output=True, text=True, timeout=1200, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("best checkpoint") == 1

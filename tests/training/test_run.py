@@ -168,6 +168,16 @@ def test_two_runs_do_not_mix(phantoms: Any, tmp_path: Path) -> None:
         fit(phantoms, other, replace(SHORT, max_epochs=1), tmp_path / "run")
 
 
+def test_lightning_may_change_what_leaves_the_weights_alone(phantoms: Any, tmp_path: Path) -> None:
+    short = replace(SHORT, batch_size=1, validate_every=4, lightning={"max_steps": 3})
+    best = fit(phantoms, PLAIN, short, tmp_path / "run")  # validated in mid-epoch, where the steps ended
+    assert torch.load(best, weights_only=True)["global_step"] == 3
+    fit(phantoms, PLAIN, replace(short, lightning={"max_steps": 3, "enable_model_summary": False}), tmp_path / "run")
+    changed = replace(short, lightning={"max_steps": 3, "precision": "bf16-mixed", "gradient_clip_val": 1.0})
+    with pytest.raises(ScaleGroupError, match=r"another trainer\.gradient_clip_val, trainer\.precision"):
+        fit(phantoms, PLAIN, changed, tmp_path / "run")
+
+
 def test_checkpoint_errors_name_the_path(tmp_path: Path) -> None:
     with pytest.raises(ScaleGroupError, match=r"nothing at .*none\.ckpt"):
         Segmentation.load(tmp_path / "none.ckpt")
