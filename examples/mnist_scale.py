@@ -42,7 +42,7 @@ SHORTENED = """**This is a shortened run, not the protocol of the published figu
 from the same few epochs; the figures of the field below are no comparison for it. `--full` runs the protocol.
 
 """
-READING = """Digits of all sizes are in the training images too: a plain network learns every size from examples. That is
+READING = """Digits of all sizes are in the training images too: a plain network learns all sizes from examples. That is
 the easy half of the task: equivariance shows at sizes that training has not seen, as in
 [resolution_transfer.md](resolution_transfer.md) and [scale_channels.md](scale_channels.md). Three grids cost ours
 about five times the time of the plain network."""
