@@ -111,7 +111,7 @@ class SegmentationData(lightning.LightningDataModule):
         """Which of how many processes this is."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _padded(self, batch: Sequence[dict[str, torch.Tensor]]) -> Any:
+    def _padded(self, batch: Sequence[Any]) -> Any:
         """One batch of whole volumes, padded to the largest."""
         largest = np.max([scan["label"].shape[1:] for scan in batch], axis=0)
         size = [int(-(-n // self.multiple) * self.multiple) for n in largest]
@@ -152,5 +152,8 @@ def as_tensor(volume: Any) -> torch.Tensor:
 
 
 def _dataset(scans: Sequence[Scan], transform: Any) -> Dataset:
-    items = [{"image": MetaTensor(scan.image, affine=scan.affine), "label": scan.label[None]} for scan in scans]
+    items = [
+        {"image": MetaTensor(scan.image, affine=torch.from_numpy(scan.affine)), "label": scan.label[None]}
+        for scan in scans
+    ]
     return Dataset(items, transform)

@@ -124,12 +124,10 @@ class Run:
             _check_same_run(self._last, self.module)
         with quiet_lightning():
             enough = EnoughMemory(self.batches.largest, self.batches.scans("train")[0].spacing)
-            self.trainer = self._trainer(trainer, [enough, *callbacks])
+            self.trainer = self._trainer(trainer, [OpenFolder(self), enough, *callbacks])
 
     def start(self) -> Path:
         """Trains, or goes on, and returns the path of `best.ckpt`."""
-        if self.trainer.is_global_zero:
-            self._prepare_folder()
         resumed = self._last if self.resume and self._last.is_file() else None
         with quiet_lightning():
             self.trainer.fit(self.module, self.batches, ckpt_path=resumed, weights_only=True)
@@ -141,16 +139,6 @@ class Run:
     @property
     def _last(self) -> Path:
         return self.out / "last.ckpt"
-
-    def _prepare_folder(self) -> None:
-        if not self.resume:  # only now, when data and network are known to be sound
-            for old in ("last.ckpt", "best.ckpt", "metrics.csv", "skipped.csv"):
-                (self.out / old).unlink(missing_ok=True)
-        with replacing(self.out / "config.yaml") as part:
-            part.write_text(self.config)
-        if self.batches.skipped:
-            rows = [{"case": case, "error": str(error)} for case, error in self.batches.skipped]
-            write_csv(self.out / "skipped.csv", rows)
 
     def _trainer(self, config: TrainerConfig, callbacks: Sequence[Callback]) -> lightning.Trainer:
         checkpoint = partial(ModelCheckpoint, self.out, enable_version_counter=False)
@@ -212,6 +200,26 @@ class Reseed(Callback):
         lightning.seed_everything(drawn, workers=True, verbose=False)
         batches: Any = trainer.datamodule  # type: ignore[attr-defined]
         batches.reseed(drawn)
+
+
+class OpenFolder(Callback):
+    """Makes the folder ready once data, network and memory are known to be sound: a failed start leaves the old run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Writes down what is about to be run."""
+        out, skipped = self.run.out, self.run.batches.skipped
+        if not trainer.is_global_zero:
+            return
+        if not self.run.resume:
+            for old in ("last.ckpt", "best.ckpt", "metrics.csv", "skipped.csv"):
+                (out / old).unlink(missing_ok=True)
+        with replacing(out / "config.yaml") as part:
+            part.write_text(self.run.config)
+        if skipped:
+            write_csv(out / "skipped.csv", [{"case": case, "error": str(error)} for case, error in skipped])
 
 
 class ValidateAtTheEnd(Callback):

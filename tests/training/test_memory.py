@@ -35,7 +35,10 @@ def test_training_stops_before_it_begins(
         fit(phantoms, model, config, tmp_path / "run")
     assert not (tmp_path / "run" / "last.ckpt").exists()
     monkeypatch.setattr(memory, "available_memory", lambda device: 10 * MIB)
-    fit(phantoms, model, replace(config, patch=None), tmp_path / "run")
+    best = fit(phantoms, model, replace(config, patch=None), tmp_path / "run")
+    with pytest.raises(ScaleGroupError, match="free memory"):
+        fit(phantoms, model, config, tmp_path / "run", resume=False)
+    assert best.is_file(), "a start that failed has removed the old run"
 
 
 @pytest.mark.parametrize("model", [PLAIN, OURS], ids=["plain", "scale"])
