@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scalegroup.errors import FieldTypeError
-from scalegroup.nn.module import EquivariantModule, Samples, on_grids
-from scalegroup.nn.spacing import Spacing
+from torch import Tensor
+
+from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.nn.module import EquivariantModule, Samples, group_of, on_grids
+from scalegroup.nn.spacing import Spacing, spacing_of
 
 
 class Sequential(EquivariantModule):
@@ -57,17 +59,29 @@ class Sequential(EquivariantModule):
         """The output of the last layer.
 
         `spacing`, the voxel size of a scan, is for the first layer, which reads it. `output_size`, a number of voxels,
-        is for the layer that leads from a grid for each scale to the voxels, which is told both; without it the output
-        stays on the network's own grid.
+        is for the layer that leads from a grid for each scale to the voxels, which is told both, also the voxel size of
+        a MONAI `MetaTensor`; without it the output stays on the network's own grid.
+
+        Raises:
+            ScaleGroupError: for an `output_size` if there is no such layer.
         """
+        scan, written = x, False
         for n, layer in enumerate(self._modules.values()):  # not children(), which names a layer used twice once
             places: dict[str, Any] = {}
-            writes = output_size is not None and isinstance(x, tuple) and not on_grids(layer.out_type)  # type: ignore
+            whole = n == 0 and isinstance(layer, Sequential) and isinstance(x, Tensor)  # reads the scan, then writes it
+            writes = output_size is not None and not on_grids(layer.out_type) and (whole or not isinstance(x, Tensor))  # type: ignore[arg-type]
             if writes:
-                places["output_size"] = output_size
-            if spacing is not None and (writes or n == 0):
+                places["output_size"], written = output_size, True
+            if writes and not whole:
+                places["spacing"] = spacing_of(scan, spacing, group_of(self.in_type).dim)
+            elif n == 0 and (isinstance(x, Tensor) or output_size is None):
                 places["spacing"] = spacing
+            if places.get("spacing") is None:  # few layers take one
+                places.pop("spacing", None)
             x = layer(x, **places)  # type: ignore[misc]
+        if output_size is not None and not written:
+            expected = "a layer from a grid for each scale to the voxels, for output_size"
+            raise ScaleGroupError(expected, output_size, "leave it out; the output lies on the network's own grid")
         return x
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from scalegroup.engine import resample
@@ -22,7 +23,7 @@ from scalegroup.nn.grid import per_axis, positive
 
 Spacing = float | Sequence[float]
 FAR = (0.25, 4.0)  # beyond these ratios a spacing is more likely a slip than meant
-_ROUNDING = 1e-6  # samples; a volume that a grid covers but for rounding errors is covered
+_ROUNDING = 1e-6  # of a volume; one that a grid covers but for rounding errors is covered
 
 
 def as_spacing(value: Any, dim: int, name: str = "spacing") -> tuple[float, ...]:
@@ -34,11 +35,14 @@ def as_spacing(value: Any, dim: int, name: str = "spacing") -> tuple[float, ...]
     """
     if value is None:
         return (1.0,) * dim
-    values = np.asarray(value.tolist() if isinstance(value, Tensor) else value)
-    if values.dtype.kind not in "iuf" or values.shape not in ((), (dim,)):
+    if isinstance(value, Tensor | np.ndarray):  # a compiled graph takes the others only
+        value = value.tolist()
+    sizes = tuple(value) if isinstance(value, list | tuple) else (value,) * dim
+    sizes = tuple(size.item() if isinstance(size, Tensor | np.generic) else size for size in sizes)
+    if len(sizes) != dim or any(isinstance(size, bool) or not isinstance(size, int | float) for size in sizes):
         hint = "it is the voxel size, in mm if the network's own grid is given in mm"
         raise ScaleGroupError(f"{name}: a number or one for each of {dim} axes", repr(value), hint)
-    return tuple(positive(float(size), name) for size in np.broadcast_to(values, (dim,)))
+    return tuple(positive(size, name) for size in sizes)
 
 
 def spacing_of(x: Any, given: Any, dim: int) -> tuple[float, ...] | None:
@@ -53,7 +57,8 @@ def spacing_of(x: Any, given: Any, dim: int) -> tuple[float, ...] | None:
     if known is None:
         return None
     sizes = {
-        tuple(round(float(size), 6) for size in one[:dim]) for one in (known if isinstance(known, list) else [known])
+        tuple(float(f"{size:.7g}") for size in one[:dim].tolist())  # rounding errors of a rotation make no difference
+        for one in (known if isinstance(known, list) else [known])
     }
     if len(sizes) != 1:
         hint = "make batches of scans with one voxel size, or of single scans"
@@ -75,7 +80,8 @@ def spacing_in(own: Sequence[float], x: Any, given: Any) -> tuple[float, ...] | 
     if scan is None:
         return None
     ratios = tuple(a / b for a, b in zip(scan, own, strict=True))
-    if not FAR[0] <= min(ratios) <= max(ratios) <= FAR[1]:
+    far = not FAR[0] <= min(ratios) <= max(ratios) <= FAR[1]
+    if far and not torch.compiler.is_compiling():  # no graph holds a warning
         text = f"voxels of {scan} mm on a network whose own grid has {tuple(own)} mm; is its `spacing` the right one?"
         warnings.warn(text, stacklevel=2)
     return ratios
@@ -87,8 +93,8 @@ def plain(x: Any) -> Any:
 
 
 def like(y: Tensor, x: Any) -> Any:
-    """`y` with the place in the world of x, if x is a MONAI `MetaTensor`; both lie on the same voxels."""
-    return type(x)(y, meta=x.meta) if hasattr(x, "as_tensor") else y
+    """`y` with what x knows of its place in the world, if that is a MONAI `MetaTensor`; both lie on the same voxels."""
+    return type(x)(y).copy_meta_from(x) if hasattr(x, "as_tensor") else y
 
 
 def own_grid(space: Sequence[int], spacing: Sequence[float], padding_mode: str) -> tuple[list[int], list[float]]:
@@ -101,7 +107,7 @@ def own_grid(space: Sequence[int], spacing: Sequence[float], padding_mode: str) 
     if padding_mode == "circular":  # the grid has to tile the period
         sizes = [max(1, round(n * size)) for n, size in zip(space, spacing, strict=True)]
         return sizes, [n / m for n, m in zip(space, sizes, strict=True)]
-    sizes = [max(1, ceil(n * size - _ROUNDING)) for n, size in zip(space, spacing, strict=True)]
+    sizes = [max(1, ceil(n * size * (1 - _ROUNDING))) for n, size in zip(space, spacing, strict=True)]
     return sizes, [1 / size for size in spacing]
 
 

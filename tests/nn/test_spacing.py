@@ -180,6 +180,68 @@ def test_the_spacing_of_a_metatensor_is_read() -> None:
         net(data.list_data_collate(parts))
 
 
+def test_a_batch_of_metatensors_stays_one() -> None:
+    data = pytest.importorskip("monai.data")
+    net = UNet(2, 1, 2, (2, 4), (2,), num_scales=2).eval()
+    affine = torch.diag(torch.tensor([2.0, 1.0, 1.0, 1.0], dtype=torch.float64))
+    batch = data.list_data_collate([data.MetaTensor(torch.randn(1, 12, 12), affine=affine) for _ in range(2)])
+    y = net(batch)
+    assert [size[:2].tolist() for size in y.pixdim] == [[2.0, 1.0]] * 2
+    parts = data.decollate_batch(y)
+    assert [part.shape for part in parts] == [(2, 12, 12)] * 2
+    assert torch.equal(parts[1].affine, affine)
+
+
+def test_voxel_sizes_of_a_micrometre_and_of_rotated_scans_are_read() -> None:
+    data = pytest.importorskip("monai.data")
+    net = UNet(2, 1, 2, (2, 4), (2,), num_scales=2, spacing=5e-7).eval()
+    x = torch.randn(1, 1, 12, 12)
+    affine = torch.diag(torch.tensor([5e-7, 1e-6, 1.0], dtype=torch.float64))
+    assert torch.equal(net(data.MetaTensor(x, affine=affine)).as_tensor(), net(x, spacing=(5e-7, 1e-6)))
+    turned = torch.eye(4, dtype=torch.float64)
+    turned[0, :2], turned[1, :2] = torch.tensor([0.8, -0.6]), torch.tensor([0.6, 0.8])
+    assert nn.spacing.spacing_of(data.MetaTensor(x, affine=turned.float()), None, 2) == (1.0, 1.0)
+
+
+def test_rounding_errors_make_no_grid_larger() -> None:
+    assert nn.spacing.own_grid((200,), (0.7 / 0.699999988,), "zeros")[0] == [200]
+    assert nn.spacing.own_grid((200,), (1.001,), "zeros")[0] == [201]
+
+
+def test_one_graph_holds_layers_with_a_spacing() -> None:
+    lift = nn.HaarLift(1 * sg.ScaleTranslationGroup(dim=1, num_scales=1).scalar)
+
+    def on_own_grid(x: Tensor) -> Tensor:
+        """As networks do; so far from its own spacing that it warns, but not in a graph."""
+        return lift(x, spacing=nn.spacing.spacing_in((1.0,), x, (5.0,)))[0]
+
+    x = torch.randn(1, 1, 9)
+    with pytest.warns(UserWarning, match="voxels of"):
+        wanted = on_own_grid(x)
+    torch.testing.assert_close(torch.compile(on_own_grid, fullgraph=True, backend="eager")(x), wanted)
+
+
+def test_sequences_tell_the_layers_that_read_and_write() -> None:
+    data = pytest.importorskip("monai.data")
+    torch.manual_seed(0)
+    group = sg.ScaleTranslationGroup(dim=2, num_scales=2, sampling="haar")
+    lift, field = nn.HaarLift(1 * group.scalar), 1 * group.regular
+    conv, pool = nn.GroupConv(field, field), nn.ScalePool(field)
+    x, place = torch.randn(1, 1, 12, 20), {"output_size": (12, 20), "spacing": (2.0, 1.0)}
+    wanted = pool(conv(lift(x, spacing=(2.0, 1.0))), **place)
+    flat, head, tail = nn.Sequential(lift, conv, pool), nn.Sequential(lift, conv), nn.Sequential(conv, pool)
+    for layers in (flat, nn.Sequential(lift, tail), nn.Sequential(flat), nn.Sequential(head, pool)):
+        assert torch.equal(layers(x, **place), wanted)
+        scan = data.MetaTensor(x, affine=torch.diag(torch.tensor([2.0, 1.0, 1.0, 1.0])))
+        assert torch.equal(layers(scan, output_size=(12, 20)), wanted)
+    assert torch.equal(tail(lift(x, spacing=(2.0, 1.0)), **place), wanted)
+    with pytest.raises(ScaleGroupError, match="no spacing for a field with a grid for each scale"):
+        tail(lift(x), spacing=2.0)
+    uniform = 1 * sg.ScaleTranslationGroup(dim=2, num_scales=2).regular
+    with pytest.raises(ScaleGroupError, match=r"for output_size, received \(6, 10\); leave it out"):
+        nn.Sequential(nn.ScaleBlurPool(uniform), nn.ScalePool(uniform))(torch.randn(1, 2, 12, 20), output_size=(6, 10))
+
+
 def test_spacings_that_make_no_sense_are_refused() -> None:
     net = UNet(2, 1, 2, (2, 4), (2,), num_scales=2)
     x = torch.randn(1, 1, 8, 8)
