@@ -86,18 +86,19 @@ def main() -> None:
             small = replace(network.model, channels=(2, 4), strides=(2,))
             network = replace(network, model=small)
         measure(name, network, data, replace(trainer, seed=seed), options.runs, ("proportional",))
-        text = page(collect(options.runs))
+        text = page(collect(options.runs), data.train)
         options.results.mkdir(parents=True, exist_ok=True)
         (options.results / "recipes.md").write_text(text)
     open_console().print(text)
 
 
-def page(measured: list[Measured]) -> str:
-    """The table as a page of the documentation."""
+def page(measured: list[Measured], count: int) -> str:
+    """The table of the runs with so many training scans, as a page of the documentation."""
     rows = []
     for label, network, projection in LINES:
+        place = (network, count, projection)
         found = [
-            [one for one in measured if (one.network, one.projection, one.factor) == (network, projection, factor)]
+            [one for one in measured if (one.network, one.count, one.projection, one.factor) == (*place, factor)]
             for factor in FACTORS
         ]
         seeds = [[float(np.mean(one.dice)) for one in runs if one.canvas == "proportional"] for runs in found]
