@@ -69,7 +69,7 @@ class Sequential(EquivariantModule):
         for n, layer in enumerate(self._modules.values()):  # not children(), which names a layer used twice once
             places: dict[str, Any] = {}
             whole = n == 0 and isinstance(layer, Sequential) and isinstance(x, Tensor)  # reads the scan, then writes it
-            writes = output_size is not None and not on_grids(layer.out_type) and (whole or not isinstance(x, Tensor))  # type: ignore[arg-type]
+            writes = output_size is not None and not on_grids(layer.out_type) and (whole or not isinstance(x, Tensor))  # type: ignore
             if writes:
                 places["output_size"], written = output_size, True
             if writes and not whole:
