@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_recipes_are_compared(tmp_path: Path, data_dir: Path) -> None:
     assert "one scale" in (tmp_path / "results" / "recipes.md").read_text()
 
 
+def test_recipes_of_other_numbers_of_scans_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("monai")
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    recipes, pages = import_module("recipes"), import_module("poster_page")
+    measured = [
+        pages.Measured("default", count, 0, "proportional", factor, "mean", 7, 1.0, (dice,))
+        for count, dice in ((2, 0.1), (10, 0.8))
+        for factor in recipes.FACTORS
+    ]
+    assert "the default, mean | 7 | .800 |" in recipes.page(measured, 10)
+
+
 def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
     folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
@@ -66,6 +79,18 @@ def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir:
     assert len(rows) == 4 * 11
     assert {len(row["dice"].split()) for row in rows} == {2}
     assert all((tmp_path / "results" / f"poster_hippocampus_{name}.png").is_file() for name in ("counts", "factors"))
+
+
+def test_the_poster_takes_brats_in_patches(tmp_path: Path) -> None:
+    pytest.importorskip("monai")
+    from scalegroup.data import write_phantoms
+
+    root = write_phantoms(tmp_path / "brats", range(1, 6), size=16)
+    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
+    words = ("--quick", "--data", "brats", "--data.root", str(root), "--patch", "8", "8", "8", "--networks", "ours")
+    done = run("poster.py", *words, *folders)
+    assert done.returncode == 0, done.stderr
+    assert "ours, confidence |" in (tmp_path / "results" / "poster_brats.md").read_text()
 
 
 def test_spacing_prints_its_table() -> None:
