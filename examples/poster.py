@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.inferers import sliding_window_inference
 from poster_page import write_page
 from torch import Tensor
 
@@ -135,13 +136,24 @@ def settings(network: Network, count: int, seed: int, options: argparse.Namespac
 
 
 def scores_of(module: Segmentation, x: Tensor, projections: Sequence[str]) -> dict[str, Tensor]:
-    """The scores of all classes on the voxels by each projection, all scales being computed once."""
-    if not projections:
-        return {"none": module(x)}
-    noted = _Noted()
-    module.network.projection.pool = noted  # type: ignore[union-attr]
-    module(x)
-    return {name: Projection(name).eval()(noted.scores) for name in projections}
+    """The scores of all classes on the voxels by each projection, all scales being computed once.
+
+    Of networks that were trained on patches, by overlapping windows, as `Segmentation.predict` does.
+    """
+
+    def scores(x: Tensor) -> dict[str, Tensor]:
+        if not projections:
+            return {"none": module(x)}
+        noted = _Noted()
+        module.network.projection.pool = noted  # type: ignore[union-attr]
+        module(x)
+        return {name: Projection(name).eval()(noted.scores) for name in projections}
+
+    if module.trainer_config.patch is None:
+        return scores(x)
+    window = module.window(x.shape)[2:]
+    found: Any = sliding_window_inference(x, window, 1, scores, 0.5, mode="gaussian")
+    return dict(found)
 
 
 class _Noted(torch.nn.Module):
