@@ -15,6 +15,7 @@ and figures are written anew, from all runs that there are.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from typing import Any
 
 import torch
 from monai.inferers import sliding_window_inference
-from poster_page import write_page
+from poster_page import DEFAULTS, SETTINGS, write_page
 from torch import Tensor
 
 from scalegroup.data import Scan, load, rescale
@@ -42,6 +43,7 @@ from scalegroup.training import (
     match_parameters,
     parameter_count,
 )
+from scalegroup.training.files import replacing
 from scalegroup.training.metrics import mean_of_present
 from scalegroup.training.report import ShowProgress, open_console, progress_bar, write_csv
 
@@ -96,8 +98,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 25, 15], help="numbers of training scans")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--test", type=int, default=20, help="number of test scans")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--test", type=int, default=DEFAULTS["test"], help="number of test scans")
+    parser.add_argument("--epochs", type=int, default=DEFAULTS["epochs"])
     parser.add_argument("--patch", type=int, nargs=3, help="random patches, for scans too large for the memory")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="a few scans, one epoch, tiny networks: does it run?")
@@ -212,11 +214,21 @@ def measure(
     write_csv(out.with_suffix(".csv"), [{**row, **facts} for row in rows])  # last: it says that the run is finished
 
 
+def keep_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Notes what all runs of a folder have in common, and refuses a folder whose runs have something else."""
+    before = json.loads(path.read_text()) if path.is_file() else settings
+    if before != settings:
+        raise ScaleGroupError(f"the settings of the runs in {path.parent}, {before}", settings, "give another --runs")
+    with replacing(path) as part:
+        part.write_text(json.dumps(settings))
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """All runs, the cheap and the telling ones first."""
     options = arguments(words)
     if options.quick:
         options.counts, options.seeds, options.test, options.epochs = [2], [0], 2, 1
+    keep_settings(options.runs / SETTINGS, {name: getattr(options, name) for name in DEFAULTS})
     for seed, count, name in product(options.seeds, options.counts, options.networks):
         measure(name, *settings(NETWORKS[name], count, seed, options), runs=options.runs)
         write_page(options.results, options.runs, options.data)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +16,19 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from scipy.stats import wilcoxon
 
 from scalegroup.benchmarks.table import machine
+from scalegroup.data import DataError
+from scalegroup.training.files import replacing
 from scalegroup.training.report import write_csv
 from scalegroup.visual.results import SIZE, new_figure
 
+SETTINGS = "settings.json"  # what all runs of a folder have in common
+DEFAULTS: dict[str, Any] = {"epochs": 30, "patch": None, "test": 20}
 PACKAGES = ("torch", "monai", "lightning", "numpy")
 # Line in tables and figures, network, projection, colour, line style.
 LINES = (
     ("MONAI's U-Net", "plain", "none", "#000000", ":"),
     ("MONAI's U-Net, zoom", "plain, zoom", "none", "#000000", "-"),
-    ("MONAI's U-Net of 2.7 times the weights, zoom", "plain, large, zoom", "none", "#888888", "--"),
+    ("MONAI's U-Net of our channels, zoom", "plain, large, zoom", "none", "#888888", "--"),
     ("ours, max", "ours, max", "max", "#E69F00", ":"),
     ("ours, max, zoom", "ours, max, zoom", "max", "#E69F00", "-"),
     ("ours, mean", "ours", "mean", "#56B4E9", ":"),
@@ -36,7 +42,7 @@ PAIRS = (
     ("ours, confidence, coarsened", "MONAI's U-Net, zoom"),
     ("ours, confidence, zoom", "MONAI's U-Net, zoom"),
     ("ours, confidence", "MONAI's U-Net"),
-    ("ours, confidence", "MONAI's U-Net of 2.7 times the weights, zoom"),
+    ("ours, confidence", "MONAI's U-Net of our channels, zoom"),
 )
 
 
@@ -53,6 +59,7 @@ class Measured:
     weights: int
     minutes: float
     dice: tuple[float, ...]
+    cases: tuple[str, ...]
 
 
 def collect(runs: Path) -> list[Measured]:
@@ -66,11 +73,12 @@ def collect(runs: Path) -> list[Measured]:
     measured = []
     for key, rows in found.items():
         network, count, seed, canvas, factor, projection, weights, minutes = key
-        dice = tuple(float(row["dice"]) for row in sorted(rows, key=lambda row: row["case"]))
+        dice = {row["case"]: float(row["dice"]) for row in sorted(rows, key=lambda row: row["case"])}
         place = (network, int(count), int(seed), canvas, float(factor), projection)
-        measured.append(Measured(*place, int(weights), float(minutes), dice))
-        if float(factor) == 1:  # both canvases are the same there
-            measured.append(Measured(network, int(count), int(seed), "fixed", 1.0, projection, int(weights), 0.0, dice))
+        one = Measured(*place, int(weights), float(minutes), tuple(dice.values()), tuple(dice))
+        measured += (
+            [one, replace(one, canvas="fixed")] if one.factor == 1 else [one]
+        )  # both canvases are the same there
     return measured
 
 
@@ -81,7 +89,10 @@ class Results:
         self.measured = measured
         self.counts = sorted({one.count for one in measured})
         self.factors = sorted({one.factor for one in measured})
-        self.scans = len(measured[0].dice)
+        self.scans = len(measured[0].cases)
+        if len({one.cases for one in measured}) > 1:
+            hint = "give another --runs to tests of other scans"
+            raise DataError("the same test scans in all runs", "runs that were tested on others", hint)
 
     def of(self, label: str, count: int, canvas: str, factor: float) -> list[Measured]:
         """The runs of a line, one for each seed."""
@@ -103,14 +114,20 @@ class Results:
         """The lines of which there is a finished run."""
         return [label for label, *_ in LINES if self.of(label, count, "proportional", 1.0)]
 
-    def per_scan(self, label: str, count: int, canvas: str, factors: Iterable[float]) -> np.ndarray:
-        """For each scan the mean over seeds and factors."""
-        runs = [one.dice for factor in factors for one in self.of(label, count, canvas, factor)]
+    def per_scan(self, label: str, count: int, canvas: str, factors: Iterable[float], seeds: set[int]) -> np.ndarray:
+        """For each scan the mean over these seeds and factors."""
+        runs = [one.dice for factor in factors for one in self.of(label, count, canvas, factor) if one.seed in seeds]
         return np.asarray(np.mean(runs, axis=0))
 
     def difference(self, ours: str, other: str, count: int, canvas: str, factors: Sequence[float]) -> str:
-        """The mean difference, and the chance of one as large if the two were equal (Wilcoxon, paired by scan)."""
-        a, b = (self.per_scan(label, count, canvas, factors) for label in (ours, other))
+        """The mean difference, and the chance of one as large if the two were equal (Wilcoxon, paired by scan).
+
+        Of the seeds that both lines have.
+        """
+        one, two = ({run.seed for run in self.of(label, count, canvas, factors[0])} for label in (ours, other))
+        if not one & two:
+            return "–"
+        a, b = (self.per_scan(label, count, canvas, factors, one & two) for label in (ours, other))
         chance = float(wilcoxon(a, b).pvalue) if np.any(a != b) else 1.0
         return f"{np.mean(a - b):+.3f} (p {'< .001' if chance < 0.001 else f'= {chance:.3f}'.replace('0.', '.')})"
 
@@ -127,6 +144,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def shown(value: Any) -> str:
+    """A setting as the command line has it."""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def dice_table(results: Results, count: int, canvas: str) -> str:
@@ -266,41 +288,51 @@ def write_page(folder: Path, runs: Path, data: str) -> Path:
     largest = max(results.counts, key=lambda n: (len(results.labels(n)), n))
     draw_factors(folder / f"poster_{data}_factors.png", results, largest)
     lines = [
-        {**vars(one), "minutes": f"{one.minutes:g}", "dice": " ".join(f"{value:.4f}" for value in one.dice)}
+        {
+            **{name: value for name, value in vars(one).items() if name != "cases"},
+            "minutes": f"{one.minutes:g}",
+            "dice": " ".join(f"{value:.4f}" for value in one.dice),
+        }
         for one in results.measured
         if (one.factor, one.canvas) != (1.0, "fixed")
     ]
     write_csv(folder / f"poster_{data}.csv", lines)
-    page.write_text(_text(results, data))
+    settings = json.loads((runs / SETTINGS).read_text())
+    with replacing(page) as part:
+        part.write_text(_text(results, data, settings))
     return page
 
 
-def _text(results: Results, data: str) -> str:
+def _text(results: Results, data: str, settings: dict[str, Any]) -> str:
     facts = machine(1, "cuda" if torch.cuda.is_available() else "cpu")
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     place = f"{facts['processor']}, {facts['device']}, Python {facts['python']}, {versions}"
+    changed = "".join(f" --{name} {shown(settings[name])}" for name in DEFAULTS if settings[name] != DEFAULTS[name])
+    seen = "single scans" if settings["patch"] is None else f"single patches of {shown(settings['patch'])} voxels"
     sections = []
     for count in results.counts:
         for canvas in ("proportional", "fixed"):
             sections += [
                 f"### N = {count}, {canvas} canvas",
                 dice_table(results, count, canvas),
-                "Paired by scan (the mean over seeds of each; Wilcoxon's signed-rank test, two-sided):",
+                "Paired by scan (the mean over the seeds that both have; Wilcoxon's signed-rank test, two-sided, not "
+                "corrected for the number of comparisons):",
                 test_table(results, count, canvas),
             ]
     body = "\n\n".join(sections)
     return f"""# The poster's experiments on {data}
 
-Command: `python examples/poster.py --data {data}` (it can be stopped at any time and goes on where it was; it writes
-this page, `poster_{data}.csv` with the Dice of every scan, and the figures). {place}.
+Command: `python examples/poster.py --data {data}{changed}`. It can be stopped at any time and goes on where it was; it
+writes this page, `poster_{data}.csv` with the Dice of every scan, and the figures. {place}.
 
 Training on N scans of one size; {results.scans} other scans to test on, on none of which anything was chosen, and
-10 more to choose the checkpoint at factor 1; 30 epochs of single scans, AdamW, one cycle up to .01. *Zoom*: training
-scans are magnified at random by 0.5 … 1.6. *Coarsened*: they lose resolution at random, by up to one half, and keep
+10 more to choose the checkpoint at factor 1; {settings["epochs"]} epochs of {seen}, AdamW, one cycle up to .01.
+*Zoom*: training scans are magnified at random by 0.5 … 1.6. *Coarsened*: they lose resolution at random, by up to one half, and keep
 their size. *Max*, *mean*, *confidence*: the projection of the scales, the last with one weight for each scale and scan,
 by how sure it is of its foreground (`models.Projection`); it is trained as the mean is, so that both test the same
 weights. All networks have the same activation and norm; ours is `UNet(channels=(16, 32, 64))` on six Haar grids from
-1/2 to 2.8 voxels, three neighbouring ones at random in each step of training; MONAI's has as many weights, within 20 %.
+1/2 to 2.8 voxels, three neighbouring ones at random in each step of training; MONAI's has as many weights, within 20 %,
+or, where it is said, as many channels.
 
 Test scans are rescaled by `scalegroup.data.rescale`: on the *proportional* canvas the grid grows with its content; on
 the *fixed* one it stays, magnified content is cut off at the border, and shrunk content is surrounded by copies of the

@@ -52,7 +52,7 @@ def test_recipes_of_other_numbers_of_scans_are_left_out(monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     recipes, pages = import_module("recipes"), import_module("poster_page")
     measured = [
-        pages.Measured("default", count, 0, "proportional", factor, "mean", 7, 1.0, (dice,))
+        pages.Measured("default", count, 0, "proportional", factor, "mean", 7, 1.0, (dice,), ("a",))
         for count, dice in ((2, 0.1), (10, 0.8))
         for factor in recipes.FACTORS
     ]
@@ -70,6 +70,9 @@ def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir:
     done = run("poster.py", *words, "--networks", "plain", "plain, zoom", "ours")
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    refused = run("poster.py", *words, "--patch", "8", "8", "8")
+    assert refused.returncode != 0
+    assert "the settings of the runs in" in refused.stderr
     page = (tmp_path / "results" / "poster_hippocampus.md").read_text()
     for line in ("ours, mean |", "ours, confidence − MONAI's U-Net, zoom |", "N = 2, fixed canvas", "(**missed**)"):
         assert line in page
