@@ -327,9 +327,9 @@ writes this page, `poster_{data}.csv` with the Dice of every scan, and the figur
 
 Training on N scans of one size; {results.scans} other scans to test on, on none of which anything was chosen, and
 10 more to choose the checkpoint at factor 1; {settings["epochs"]} epochs of {seen}, AdamW, one cycle up to .01.
-*Zoom*: training scans are magnified at random by 0.5 … 1.6. *Coarsened*: they lose resolution at random, by up to one half, and keep
-their size. *Max*, *mean*, *confidence*: the projection of the scales, the last with one weight for each scale and scan,
-by how sure it is of its foreground (`models.Projection`); it is trained as the mean is, so that both test the same
+*Zoom*: training scans are magnified at random by 0.5 … 1.6. *Coarsened*: they lose resolution at random, by up to one
+half, and keep their size. *Max*, *mean*, *confidence*: the projection of the scales, the last with one weight for each
+scale and scan, by how sure it is of its foreground (`models.Projection`); trained as the mean is, both test the same
 weights. All networks have the same activation and norm; ours is `UNet(channels=(16, 32, 64))` on six Haar grids from
 1/2 to 2.8 voxels, three neighbouring ones at random in each step of training; MONAI's has as many weights, within 20 %,
 or, where it is said, as many channels.
