@@ -43,8 +43,8 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         num_res_units: convolutions in each residual unit; 0 for plain convolutions. Default 0.
         act: "silu" (default), or another name, class, or (name, options).
         norm: "instance" (default, as in MONAI), "batch", "group", None, or (name, options). In eval mode "batch" is
-            exactly equivariant; the others are so where the volume grows with its content. "instance" learns better from
-            few scans.
+            exactly equivariant; the others are so where the volume grows with its content. "instance" learns better
+            from few scans.
         dropout: probability that a field is dropped in training. Default 0.
         bias: biases in the convolutions. Default True.
         adn_ordering: order of activation, dropout and norm. Default "NDA".
