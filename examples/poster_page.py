@@ -227,7 +227,7 @@ def run_table(results: Results) -> str:
 
 def draw_counts(path: Path, results: Results) -> None:
     """Dice at factor 1 against the number of training scans, with the spread over seeds as error bars."""
-    figure = new_figure(5.2, 4.2)
+    figure = new_figure(7.6, 4.2)
     axes = figure.add_subplot()
     for shift, (label, _, _, colour, style) in enumerate(LINES):
         points = [(n, results.means(label, n, "proportional", 1.0)) for n in results.counts]
