@@ -104,8 +104,8 @@ def page(measured: list[Measured], count: int) -> str:
         seeds = [[float(np.mean(one.dice)) for one in runs if one.canvas == "proportional"] for runs in found]
         if all(seeds):
             means = [float(np.mean(over)) for over in zip(*seeds, strict=True)]
-            rows.append([label, f"{found[0][0].weights:,}", *map(number, seeds), number(means)])
-    body = table(["test factor", "weights", *(f"{factor:g}" for factor in FACTORS), "mean"], rows)
+            rows.append([label, f"{found[0][0].weights:,}", str(len(means)), *map(number, seeds), number(means)])
+    body = table(["test factor", "weights", "seeds", *(f"{factor:g}" for factor in FACTORS), "mean"], rows)
     return f"""# Recipes: what makes Dice flat over the size of objects
 
 Command: `python examples/recipes.py`. Hippocampus, 10 training scans at factor 1, 300 steps of single scans; hard Dice

@@ -56,7 +56,7 @@ def test_recipes_of_other_numbers_of_scans_are_left_out(monkeypatch: pytest.Monk
         for count, dice in ((2, 0.1), (10, 0.8))
         for factor in recipes.FACTORS
     ]
-    assert "the default, mean | 7 | .800 |" in recipes.page(measured, 10)
+    assert "the default, mean | 7 | 1 | .800 |" in recipes.page(measured, 10)
 
 
 def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir: Path) -> None:
