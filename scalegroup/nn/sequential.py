@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 from torch import Tensor
@@ -54,6 +55,7 @@ class Sequential(EquivariantModule):
         super().__init__(layers[0].in_type, layers[-1].out_type)
         for n, layer in enumerate(layers):
             self.add_module(str(n), layer)
+        self._reads = "spacing" in signature(type(layers[0]).forward).parameters
 
     def forward(self, x: Samples, output_size: Sequence[int] | None = None, spacing: Spacing | None = None) -> Samples:
         """The output of the last layer.
@@ -63,8 +65,12 @@ class Sequential(EquivariantModule):
         a MONAI `MetaTensor`; without it the output stays on the network's own grid.
 
         Raises:
-            ScaleGroupError: for an `output_size` if there is no such layer.
+            ScaleGroupError: for an `output_size` if there is no such layer; for a `spacing` that the first layer does
+                not take.
         """
+        if spacing is not None and not self._reads and isinstance(x, Tensor):
+            expected = "a first layer that reads at a spacing, such as nn.GroupConv or nn.HaarLift"
+            raise ScaleGroupError(expected, type(self[0]).__name__, "bring the scan onto a grid of spacing 1 before")
         scan, written = x, False
         for n, layer in enumerate(self._modules.values()):  # not children(), which names a layer used twice once
             places: dict[str, Any] = {}

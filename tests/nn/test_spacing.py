@@ -254,6 +254,9 @@ def test_spacings_that_make_no_sense_are_refused() -> None:
         UserWarning, match=r"voxels of \(0\.1, 0\.1\) mm on a network whose own grid has \(1\.0, 1\.0\) mm"
     ):
         net(x, spacing=0.1)
+    deaf = nn.Sequential(nn.Pointwise(1 * sg.ScaleTranslationGroup(dim=2).scalar, torch.nn.SiLU()))
+    with pytest.raises(ScaleGroupError, match=r"a first layer that reads at a spacing.* received Pointwise"):
+        deaf(x, spacing=2.0)
     haar = 1 * sg.ScaleTranslationGroup(dim=2, num_scales=2, sampling="haar").regular
     grids = nn.HaarLift(1 * sg.ScaleTranslationGroup(dim=2, num_scales=2).scalar)(x)
     for layer in (nn.ScaleBlurPool(haar), nn.Upsample(haar), nn.GroupConv(haar, haar)):
