@@ -59,7 +59,9 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         scale_extent: neighbouring scales that a convolution mixes. Default 1.
         scale_padding: what lies above the window for `scale_extent > 1`: "zeros" or "replicate". Default "zeros".
         scale_pool: mode of `nn.ScalePool` or of `models.Projection`, a module like that, or None to return the regular
-            field before the projection. Default "volume_confidence", which in training is the mean.
+            field before the projection. Default "volume_confidence", which in training is the mean: one weight for
+            each scale and scan, for scans whose objects are all of one size. For objects of several sizes in one scan
+            try "max": made-up tumours with their oedema are found with a Dice of .76 instead of .63 (the demo).
         train_scales: in training use a random run of so many neighbouring scales in each step, in eval mode all of
             them: cheaper, and the projection meets every shift of the window. Compiled, the runs take turns. None:
             always all. Default 3, or all where there are fewer.
