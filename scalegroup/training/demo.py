@@ -83,8 +83,8 @@ def demo(
 def _two_models(data: DataConfig, console: Console) -> dict[str, ModelConfig]:
     channels, classes = len(data.open().channels), 1 + len(data.open().classes)
     # A narrower window than the default: the finest grid would take half of the demo's time. The maximum, because one
-    # scan holds parts of lesions of several sizes, and the default's one weight for each scale and scan cannot suit all:
-    # it took the Dice at scale 1 from .758 to .634. A norm that is exact in the volume of the report below.
+    # scan holds parts of lesions of several sizes, which the default's one weight for each scale and scan cannot suit:
+    # with it the Dice at scale 1 was .634, not .758. A norm that is exact in the volume of the report below.
     options = {"num_scales": 5, "first": -1, "scale_pool": "max"}
     ours = ModelConfig("scale", channels=(12, 24, 48), norm="batch", options=options)
     count = parameter_count(build_model(ours, channels, classes))
