@@ -122,17 +122,15 @@ class _SampleNorm(_Norm):
         """No bound: the statistics depend on the share of background, which changes with the size of the content."""
         return float("inf")
 
-    def forward(self, x: Samples) -> Samples:
-        """`(batch, field.size, *space)` to the same."""
-        return self._on_blocks(x, lambda parts, place: [self._one_grid(part, place) for part in parts])
+    def _by_scale(self, x: Samples, function: Callable[[Tensor, Tensor | None, Tensor | None], Tensor]) -> Samples:
+        """`function` of `(samples and scales, fields, points)`, weight and bias."""
 
-    def _one_grid(self, part: Tensor, place: slice) -> Tensor:
-        by_scale = part.transpose(1, 2)  # (batch, scales, fields, *space): samples and scales are alike
-        y = self._one_scale(by_scale.flatten(0, 1).flatten(2), place)
-        return y.reshape(by_scale.shape).transpose(1, 2)
+        def on_grid(part: Tensor, place: slice) -> Tensor:
+            by_scale = part.transpose(1, 2)  # (batch, scales, fields, *space): samples and scales are alike
+            y = function(by_scale.flatten(0, 1).flatten(2), *self._scale(place))
+            return y.reshape(by_scale.shape).transpose(1, 2)
 
-    def _one_scale(self, x: Tensor, place: slice) -> Tensor:
-        raise NotImplementedError
+        return self._on_blocks(x, lambda parts, place: [on_grid(part, place) for part in parts])
 
 
 class InstanceNorm(_SampleNorm):
@@ -164,9 +162,9 @@ class InstanceNorm(_SampleNorm):
     def __init__(self, field: FieldType, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__(field, eps, affine)
 
-    def _one_scale(self, x: Tensor, place: slice) -> Tensor:
-        weight, bias = self._scale(place)
-        return F.instance_norm(x, weight=weight, bias=bias, eps=self.eps)
+    def forward(self, x: Samples) -> Samples:
+        """`(batch, field.size, *space)` to the same."""
+        return self._by_scale(x, lambda x, weight, bias: F.instance_norm(x, weight=weight, bias=bias, eps=self.eps))
 
 
 class GroupNorm(_SampleNorm):
@@ -204,8 +202,9 @@ class GroupNorm(_SampleNorm):
             raise ScaleGroupError(f"num_groups that divides {field.num_fields} fields", repr(num_groups), hint)
         self.num_groups = num_groups
 
-    def _one_scale(self, x: Tensor, place: slice) -> Tensor:
-        return F.group_norm(x, self.num_groups, *self._scale(place), eps=self.eps)
+    def forward(self, x: Samples) -> Samples:
+        """`(batch, field.size, *space)` to the same."""
+        return self._by_scale(x, lambda x, weight, bias: F.group_norm(x, self.num_groups, weight, bias, self.eps))
 
     def extra_repr(self) -> str:
         """The type, the groups, and what differs from the defaults."""
