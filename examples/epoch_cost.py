@@ -130,7 +130,6 @@ def networks(options: argparse.Namespace) -> dict[str, ModelConfig]:
 
 def measure(options: argparse.Namespace, name: str) -> Cost:
     """Trains a network in this process."""
-    torch.set_num_threads(options.threads)
     data = DataConfig("hippocampus", options.root, train=2 if options.quick else 25, validation=1, test=1)
     lightning = {"accelerator": options.device}
     trainer = TrainerConfig(1 + options.epochs, validate_every=1000, threads=options.threads, lightning=lightning)

@@ -193,11 +193,11 @@ def measure(
     trainer: TrainerConfig,
     runs: Path,
     canvases: Sequence[Canvas] = CANVASES,
-) -> None:
-    """Trains and tests one network, unless its measurements are there."""
+) -> bool:
+    """Trains and tests one network, unless its measurements are there; returns whether there are new ones."""
     out = runs / f"{''.join(letter if letter.isalnum() else '-' for letter in name)}-{data.train}-{trainer.seed}"
     if out.with_suffix(".csv").is_file():
-        return
+        return False
     trainer = replace(trainer, zoom=network.zoom, coarsen=network.coarsen)
     start = time.process_time()
     with progress_bar() as bar:
@@ -212,6 +212,7 @@ def measure(
             bar.advance(task)
     facts = {"weights": parameter_count(module), "minutes": f"{minutes:.2f}"}
     write_csv(out.with_suffix(".csv"), [{**row, **facts} for row in rows])  # last: it says that the run is finished
+    return True
 
 
 def keep_settings(path: Path, settings: dict[str, Any]) -> None:
@@ -230,8 +231,9 @@ def main(words: Sequence[str] | None = None) -> None:
         options.counts, options.seeds, options.test, options.epochs = [2], [0], 2, 1
     keep_settings(options.runs / SETTINGS, {name: getattr(options, name) for name in DEFAULTS})
     for seed, count, name in product(options.seeds, options.counts, options.networks):
-        measure(name, *settings(NETWORKS[name], count, seed, options), runs=options.runs)
-        write_page(options.results, options.runs, options.data)
+        if measure(name, *settings(NETWORKS[name], count, seed, options), runs=options.runs):
+            write_page(options.results, options.runs, options.data)  # what there is, should the next run be stopped
+    write_page(options.results, options.runs, options.data)
     open_console().print((options.results / f"poster_{options.data}.md").read_text())
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.ticker import NullFormatter, NullLocator
+from scale_channels_page import table
 from scipy.stats import wilcoxon
 
 from scalegroup.benchmarks.table import machine
@@ -138,12 +139,6 @@ def number(values: Sequence[float]) -> str:
         return "–"
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}".replace("0.", ".")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def shown(value: Any) -> str:

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 from poster import FACTORS, OURS, Network, measure
-from poster_page import Measured, collect, number, table
+from poster_page import Measured, collect, number
+from scale_channels_page import table
 
 from scalegroup.training import DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.report import open_console
