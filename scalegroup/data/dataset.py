@@ -75,8 +75,17 @@ class Dataset:
         found = f"{self.name}, {len(self.cases)} cases, classes {self.classes}"
         return f"{type(self).__name__}({str(self.root)!r}): {found}"
 
-    def split(self, train: int, validation: int, test: int | None = None, seed: int = 0) -> Split:
-        """Three disjoint lists of cases; see `scalegroup.data.split`."""
+    def split(
+        self, train: int | None = None, validation: int | None = None, test: int | None = None, seed: int = 0
+    ) -> Split:
+        """Three disjoint lists of cases; see `scalegroup.data.split`.
+
+        Raises:
+            DataError: if there are fewer cases than asked for, or numbers are missing.
+        """
+        if train is None or validation is None:
+            hint = "only a table with a column `part` says them itself"
+            raise DataError("numbers of training and validation cases", None, hint)
         return split(self.cases, train, validation, test, seed)
 
 

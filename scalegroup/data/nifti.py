@@ -102,6 +102,16 @@ def write_nifti(
     _to_disk(path.parent)
 
 
+def voxel_size(affine: Affine) -> npt.NDArray[np.float64]:
+    """The voxel size in mm along each axis, `(3,)`, of a 4×4 matrix from voxel indices to millimetres.
+
+    Example:
+        >>> voxel_size(np.diag([1.0, -1.0, 2.5, 1.0]))
+        array([1. , 1. , 2.5])
+    """
+    return np.asarray(np.linalg.norm(affine[:3, :3], axis=0))
+
+
 def stem(path: Path) -> str:
     """The name of a NIfTI file without its ending; nothing for hidden files and those of other kinds.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scalegroup.data.nifti import Affine, Array, DataError, Volume, read_nifti
+from scalegroup.data.nifti import Affine, Array, DataError, Volume, read_nifti, voxel_size
 from scalegroup.data.normalise import normalise
 
 Labels = npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ class Scan:
     @property
     def spacing(self) -> tuple[float, ...]:
         """The voxel size in mm, one per axis."""
-        return tuple(float(size) for size in np.linalg.norm(self.affine[:3, :3], axis=0))
+        return tuple(float(size) for size in voxel_size(self.affine))
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _check_grid(path: Path, volume: Volume, other_path: str, other: Volume) -> N
         raise DataError(f"an image of the shape {shape} of {other_path}", f"{volume.data.shape[:3]} in {path}", hint)
     corners = np.array([(*corner, 1) for corner in product(*((0, n - 1) for n in shape))])
     shift = np.linalg.norm((volume.affine - other.affine)[:3] @ corners.T, axis=0).max()
-    if shift > _SLACK * np.linalg.norm(other.affine[:3, :3], axis=0).min():
+    if shift > _SLACK * voxel_size(other.affine).min():
         received = f"another affine matrix in {path}, which moves a corner by {shift:.3g} mm"
         raise DataError(f"an image in the place of {other_path}", received, f"{hint}, or mend the header")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lightning import Trainer
 
-from scalegroup.data import Case, DataError, Dataset, NiftiTable, Split, open_data
+from scalegroup.data import Case, DataError, Dataset, Split, open_data
 from scalegroup.errors import ScaleGroupError
 
 # What a run settles itself: by an option of its own, or because its checkpoints, metrics and resumption hang on it.
@@ -69,13 +69,7 @@ class DataConfig:
 
     def split(self) -> Split:
         """The three disjoint lists of cases."""
-        opened = self.open()
-        if isinstance(opened, NiftiTable):
-            return opened.split(self.train, self.validation, self.test, self.seed)
-        if self.train is None or self.validation is None:
-            hint = "only a table with a column `part` says them itself"
-            raise ScaleGroupError("numbers of training and validation cases", None, hint)
-        return opened.split(self.train, self.validation, self.test, self.seed)
+        return self.open().split(self.train, self.validation, self.test, self.seed)
 
     def named(self, names: Sequence[str]) -> list[Case]:
         """The cases of these names, in this order.

@@ -9,12 +9,11 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
 from scalegroup.data import DataError, brats_images, load_image
-from scalegroup.data.nifti import stem
+from scalegroup.data.nifti import stem, voxel_size
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class Scans(IterableDataset[dict[str, Any]]):
                 self.skipped.append((found.name, error))
                 continue
             self.places[index] = affine, header
-            spacing = torch.from_numpy(np.linalg.norm(affine[:3, :3], axis=0))
+            spacing = torch.from_numpy(voxel_size(affine))
             yield {"image": torch.from_numpy(image)[None], "spacing": spacing[None].float(), "index": index}
 
 
