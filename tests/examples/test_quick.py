@@ -19,6 +19,16 @@ def run(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
 
 
+def folders(tmp_path: Path) -> tuple[str, ...]:
+    """Where an example keeps its runs and its results."""
+    return ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
+
+
+def times(tmp_path: Path, name: str) -> dict[Path, int]:
+    """When each file of this name was last written, of those that the runs keep."""
+    return {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob(name)}
+
+
 def test_accuracy_prints_and_writes_its_tables(tmp_path: Path) -> None:
     done = run("accuracy.py", "--quick", "--results", str(tmp_path))
     assert done.returncode == 0, done.stderr
@@ -41,8 +51,7 @@ def test_haar_grids_are_measured(part: str, line: str, tmp_path: Path) -> None:
 def test_recipes_are_compared(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
     root = data_dir / "Task04_Hippocampus"
-    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
-    done = run("recipes.py", "--quick", "--seeds", "0", "--root", str(root), *folders)
+    done = run("recipes.py", "--quick", "--seeds", "0", "--root", str(root), *folders(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "one scale" in (tmp_path / "results" / "recipes.md").read_text()
 
@@ -61,8 +70,7 @@ def test_recipes_of_other_numbers_of_scans_are_left_out(monkeypatch: pytest.Monk
 
 def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
-    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
-    words = ("--quick", "--data.root", str(data_dir / "Task04_Hippocampus"), *folders)
+    words = ("--quick", "--data.root", str(data_dir / "Task04_Hippocampus"), *folders(tmp_path))
     done = run("poster.py", *words, "--networks", "plain, zoom")
     assert done.returncode == 0, done.stderr
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.csv")}
@@ -89,9 +97,8 @@ def test_the_poster_takes_brats_in_patches(tmp_path: Path) -> None:
     from scalegroup.data import write_phantoms
 
     root = write_phantoms(tmp_path / "brats", range(1, 6), size=16)
-    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
     words = ("--quick", "--data", "brats", "--data.root", str(root), "--patch", "8", "8", "8", "--networks", "ours")
-    done = run("poster.py", *words, *folders)
+    done = run("poster.py", *words, *folders(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "ours, confidence |" in (tmp_path / "results" / "poster_brats.md").read_text()
 
@@ -108,9 +115,8 @@ def test_spacing_prints_its_table() -> None:
 
 def test_scale_channels_are_trained_tested_and_kept(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
-    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
     few = ("--quick", "--counts", "2", "--seeds", "0", "--epochs", "1", "--networks", "plain", "ours")
-    words = (*few, "--root", str(data_dir / "Task04_Hippocampus"), *folders)
+    words = (*few, "--root", str(data_dir / "Task04_Hippocampus"), *folders(tmp_path))
     done = run("scale_channels.py", *words)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "results" / "scale_channels.md").read_text()
@@ -122,16 +128,17 @@ def test_scale_channels_are_trained_tested_and_kept(tmp_path: Path, data_dir: Pa
     # With the spacing known, the grids of the rescaled scan are those of the scan itself.
     half = [row for row in rows if row["choice"] == "spacing" and row["factor"] == "0.5"]
     assert [row["voxels"] for row in half] == ["1.0000"]
-    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("test.csv")}
+    trained = times(tmp_path, "test.csv")
     assert len(trained) == 2
     assert run("scale_channels.py", *words).returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert times(tmp_path, "test.csv") == trained
 
 
 def test_choices_are_compared(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
-    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
-    done = run("scale_channels_choices.py", "--quick", "--root", str(data_dir / "Task04_Hippocampus"), *folders)
+    done = run(
+        "scale_channels_choices.py", "--quick", "--root", str(data_dir / "Task04_Hippocampus"), *folders(tmp_path)
+    )
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "results" / "scale_channels_choices.md").read_text()
     for line in ("admissible", "agreement of the window's scales", "-4 … 5, volume_confidence", "phases at random"):
@@ -140,8 +147,7 @@ def test_choices_are_compared(tmp_path: Path, data_dir: Path) -> None:
 
 def test_resolution_transfer_is_measured_and_kept(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
-    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
-    words = ("--quick", "--seeds", "0", "--root", str(data_dir / "medmnist"), *folders)
+    words = ("--quick", "--seeds", "0", "--root", str(data_dir / "medmnist"), *folders(tmp_path))
     done = run("resolution_transfer.py", *words)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "results" / "resolution_transfer.md").read_text()
@@ -153,16 +159,15 @@ def test_resolution_transfer_is_measured_and_kept(tmp_path: Path, data_dir: Path
     # At 28³ all ways of testing a network are one.
     measured = {(row["method"], row["size"]): row["auc"] for row in rows}
     assert measured["ours, with the true spacing", "28"] == measured["ours, without spacing", "28"]
-    trained = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("predictions.csv")}
+    trained = times(tmp_path, "predictions.csv")
     assert len(trained) == 3
     assert run("resolution_transfer.py", *words).returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in trained} == trained
+    assert times(tmp_path, "predictions.csv") == trained
 
 
 def test_mnist_scale_is_trained_and_says_that_it_is_short(tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
-    folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
-    done = run("mnist_scale.py", "--quick", "--root", str(data_dir / "mnist"), *folders)
+    done = run("mnist_scale.py", "--quick", "--root", str(data_dir / "mnist"), *folders(tmp_path))
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "results" / "mnist_scale.md").read_text()
     for line in ("plain CNN of the same layers |", "**shortened**: 1 epochs, 1 realisation", "This is a shortened run"):
