@@ -156,7 +156,12 @@ def test_a_checksum_that_is_missing_or_wrong_is_noticed(tmp_path: Path, values: 
             read_nifti(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not an image", b"\x1f\x8b", gzip.compress(b"text"), bytes(400)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not an image", b"\x1f\x8b", gzip.compress(b"text"), bytes(400)],
+    # Names, since a compressed file holds the time: two processes would collect different tests.
+    ids=["empty", "text", "cut", "compressed text", "zeros"],
+)
 def test_what_is_no_nifti_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.nii.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"a readable NIfTI file, received .*a\.nii\.gz"):
