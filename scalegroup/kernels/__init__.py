@@ -14,7 +14,7 @@ from scalegroup.kernels.grid import (
 )
 from scalegroup.kernels.haar import haar_grid
 from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps, resampling_matrix, smoothing_matrix
-from scalegroup.kernels.taps import Taps, sample_taps
+from scalegroup.kernels.taps import Taps, sample_taps, window_taps
 
 __all__ = [
     "OUTSIDE",
@@ -33,4 +33,5 @@ __all__ = [
     "sample_taps",
     "smoothing_matrix",
     "taps_matrix",
+    "window_taps",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.symbolic import Basis
+from scalegroup.symbolic import Basis, JointBasis
 from scalegroup.symbolic.basis import Array, ComplexArray
 
 Method = Literal["auto", "sampled", "fitted"]
@@ -34,7 +34,8 @@ class Taps:
         phase: position of the output point in voxels, in [0, 1).
         sigma: width in voxels.
         error: relative L2 error of each transfer function on the band, shape `(F1,)`, read-only.
-        method: how the taps were made: "sampled", "fitted" or, for resampling, "sinc".
+        method: how the taps were made: "sampled", "fitted", "own" if the basis makes them itself, "window" for kernels
+            that are no products, whose length they tell, or, for resampling, "sinc".
     """
 
     values: Array
@@ -75,7 +76,8 @@ def sample_taps(
 
     `values[f, m - first] = h_f((m - phase) / sigma) / sigma` for `m = -R … R` (`-R … R + 1` between voxels),
     with `R = ceil(support * sigma)`. Where that aliases, the taps are instead the least-squares fit to the
-    continuous transfer function on the band, with a weight of 1e-3 outside it.
+    continuous transfer function on the band, with a weight of 1e-3 outside it. A basis that makes its taps itself
+    (`Basis.taps`) is asked for them instead, and settles their method and their radius.
 
     Args:
         basis: the functions.
@@ -106,6 +108,11 @@ def sample_taps(
 
 @lru_cache(maxsize=4096)
 def _taps(basis: Basis, sigma: float, phase: float, method: Method, band: float, radius: int) -> Taps:
+    own = basis.taps(sigma, phase)
+    if own is not None:
+        values, first = own
+        error = _band_error(basis, sigma, phase, band, first, values)
+        return Taps(np.array(values, dtype=np.float64), first, phase, sigma, error, "own")
     if method == "auto":
         sampled = _taps(basis, sigma, phase, "sampled", band, radius)
         if sampled.predicted_error <= SAMPLED_IS_GOOD:
@@ -119,6 +126,18 @@ def _taps(basis: Basis, sigma: float, phase: float, method: Method, band: float,
         values = _fit(basis, sigma, phase, band, -radius, length)
     error = _band_error(basis, sigma, phase, band, -radius, values)
     return Taps(values, -radius, phase, sigma, error, method)
+
+
+def window_taps(basis: JointBasis, width: float, phase: float = 0.0) -> Taps:
+    """How far along one axis the kernels of a joint basis reach, as taps that are all one; their error is not known.
+
+    Args:
+        basis: the functions.
+        width: in voxels.
+        phase: position of the output point, in voxels right of input voxel 0, in [0, 1). Default 0.
+    """
+    reach = basis.reach(width)
+    return Taps(np.ones((1, tap_count(reach, phase))), -reach, phase, width, np.array([np.inf]), "window")
 
 
 def _fit(basis: Basis, sigma: float, phase: float, band: float, first: int, length: int) -> Array:

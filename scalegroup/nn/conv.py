@@ -38,9 +38,12 @@ class GroupConv(Convolution):
         padding_mode: "zeros", "replicate", "reflect" or "circular". Default "zeros".
         bias: add a constant to every output field (none to characters). Default True.
         admissible: kernels of zero mean only, as a wavelet needs. Default False.
-        basis: another `Basis` in place of `HermiteBasis(order, dim)`, or "free" for the kernels of an ordinary
-            convolution, exact where each scale has a grid of its own and not possible elsewhere.
+        basis: another `Basis` in place of `HermiteBasis(order, dim)`; a `JointBasis` of kernels that are no products,
+            applied as dense ones; or "free" for the kernels of an ordinary convolution, exact where each scale has a
+            grid of its own and not possible elsewhere.
         kernel_size: samples along each axis of free kernels, odd. Default 3.
+        scale_basis: functions of the scale, `(M, scale_extent)`, whose sums the taps over neighbouring scales are: M
+            learned numbers in place of `scale_extent`. Default None: free taps.
         divisor: where a volume is lifted to a grid for each scale: product of the strides of the network, see
             `nn.HaarLift`. Default: this layer's own (the least common multiple over the axes).
         method: how the engine executes it; `plan(input_shape)` says which method runs, and what each one costs.
@@ -97,8 +100,9 @@ class GroupConvTranspose(Convolution):
 
     Args:
         in_type, out_type, order, sigma, support, stride, scale_extent, scale_padding, padding, padding_mode, bias,
-            admissible, basis, method: as in `GroupConv`; sigma is in units of the coarse (input) grid's spacing, and
-            with `scale_extent` content moves to coarser scales, where `GroupConv` reads it from.
+            admissible, basis, kernel_size, scale_basis, method: as in `GroupConv`; sigma is in units of the coarse
+            (input) grid's spacing, and with `scale_extent` content moves to coarser scales, where `GroupConv` reads it
+            from.
 
     Shape:
         `(batch, in_type.size, *space)` to `(batch, out_type.size, *output_size)`; `output_size` is an argument of

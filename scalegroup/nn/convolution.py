@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from scalegroup.engine import METHODS, AxisOperator, Contraction, Plan, Term, contract, dense, resample
-from scalegroup.engine.dense import kernel
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import declared_error
-from scalegroup.nn.grid import GridModule, choice, interpolation_error
+from scalegroup.nn.basis import as_basis, as_scale_basis
+from scalegroup.nn.grid import GridModule, choice, functions_name, interpolation_error
 from scalegroup.nn.haar import all_on_voxels, haar_grids
 from scalegroup.nn.initialisation import weight_std
 from scalegroup.nn.module import Samples, check_types, grids, group_of, has_scales, on_grids
@@ -26,7 +26,7 @@ from scalegroup.nn.paths import check_blocks, out_window, paths
 from scalegroup.nn.plan import plan
 from scalegroup.nn.spacing import Spacing, check_no_spacing, plain, read, spacing_of
 from scalegroup.representations import Regular
-from scalegroup.symbolic import Basis, FreeBasis, HermiteBasis
+from scalegroup.symbolic import Basis, HermiteBasis, JointBasis
 
 SCALE_PADDINGS = ("zeros", "replicate", "valid")
 
@@ -51,8 +51,9 @@ class Convolution(GridModule):
         padding_mode: str = "zeros",
         bias: bool = True,
         admissible: bool = False,
-        basis: Basis | str | None = None,
+        basis: Basis | JointBasis | str | None = None,
         kernel_size: int = 3,
+        scale_basis: Sequence[Sequence[float]] | None = None,
         divisor: int | None = None,
         method: str = "auto",
     ) -> None:
@@ -63,23 +64,10 @@ class Convolution(GridModule):
         check_blocks(in_type)
         check_blocks(out_type)
         out_type = out_window(in_type, out_type, scale_extent, scale_padding, self.transposed)
-        dim = group_of(in_type).dim
-        if isinstance(basis, str):
-            choice(basis, ("free",), "basis")
-            if (order, sigma, support) != (2, 1.0, 4.5):
-                received = f"order={order}, sigma={sigma}, support={support}"
-                hint = "leave them out, or name an order instead of basis='free' for Hermite kernels"
-                raise ScaleGroupError("free kernels without order, sigma and support", received, hint)
-            basis = FreeBasis(kernel_size, dim)
-        elif kernel_size != 3:
-            hint = "Hermite kernels reach support * sigma; basis='free' has a kernel_size"
-            raise ScaleGroupError("a kernel_size for free kernels only", kernel_size, hint)
-        if basis is None:
-            basis = HermiteBasis(tuple(order) if isinstance(order, list) else order, dim)  # type: ignore[arg-type]
         super().__init__(
             in_type,
             out_type,
-            basis,
+            as_basis(basis, order, sigma, support, kernel_size, group_of(in_type).dim),
             sigma=sigma,
             support=support,
             stride=stride,
@@ -92,13 +80,20 @@ class Convolution(GridModule):
         self.scale_extent = scale_extent
         self.scale_padding = scale_padding
         self.admissible = bool(admissible)
+        self.scale_basis = as_scale_basis(scale_basis, scale_extent)
         self.method = choice(method, METHODS, "method")
+        if isinstance(basis, JointBasis) and method not in ("auto", "dense"):
+            hint = "only products of one-dimensional functions are applied axis by axis"
+            raise ScaleGroupError("method 'auto' or 'dense' for kernels that are no products", repr(method), hint)
         self.divisor = self._as_divisor(divisor)
         self.paths = paths(in_type, out_type)
         self.build()
         functions = self.constraint.shape[1]
         self.add_weights(
-            [(out_type.blocks[j][0], in_type.blocks[i][0], self._extent(i, j), functions) for i, j in self.paths]
+            [
+                (out_type.blocks[j][0], in_type.blocks[i][0], self._scale_functions(i, j), functions)
+                for i, j in self.paths
+            ]
         )
         self.add_bias(bias)
         self.reset_parameters()
@@ -121,6 +116,11 @@ class Convolution(GridModule):
         both = isinstance(self.in_type.blocks[i][1], Regular) and isinstance(self.out_type.blocks[j][1], Regular)
         return self.scale_extent if both else 1
 
+    def _scale_functions(self, i: int, j: int) -> int:
+        """The number of learned taps over the scales, or of the functions whose sum they are."""
+        extent = self._extent(i, j)
+        return extent if extent == 1 or self.scale_basis is None else len(self.scale_basis)
+
     def reset_parameters(self) -> None:
         """New random weights that keep the variance of constants and of noise; biases are zero."""
         constraint = self.constraint.cpu().numpy()
@@ -129,7 +129,9 @@ class Convolution(GridModule):
             variance = (constraint**2).T @ weight_std(self.basis, self.sigma, white) ** 2
             siblings = [k for k, target in self.paths if target == j]
             fan_in = sum(self.in_type.blocks[k][0] * self._extent(k, j) for k in siblings)
-            gain = prod(self.stride) if self.transposed else 1  # a fine sample has 1/gain coarse neighbours
+            gain = prod(self.stride) if self.transposed else 1.0  # a fine sample has 1/gain coarse neighbours
+            if self.scale_basis is not None and self._extent(i, j) > 1:  # taps of unit variance, in the mean
+                gain /= float(np.sqrt((np.array(self.scale_basis) ** 2).sum(axis=0).mean()))
             with torch.no_grad():
                 weight.normal_().mul_(torch.from_numpy(np.sqrt(variance / fan_in) * gain).to(weight))
         if self.bias is not None:
@@ -141,6 +143,8 @@ class Convolution(GridModule):
         functions = len(self.basis)
         constraint = self.basis.zero_mean_constraint() if self.admissible else np.eye(functions)
         self.register_constant("constraint", constraint)
+        if self.scale_basis is not None:
+            self.register_constant("scale_functions", np.array(self.scale_basis))
         if self.frozen:
             self.freeze()
 
@@ -249,8 +253,8 @@ class Convolution(GridModule):
         factors: list[float],
         contraction: Contraction,
     ) -> list[Tensor]:
-        if self.frozen and self.method != "spectral":
-            kernels = self._frozen_kernels(p, operators, factors)
+        if isinstance(self.basis, JointBasis) or (self.frozen and self.method != "spectral"):
+            kernels = self._kernels(p, operators, factors)
             return dense.contract(x, self.weights[p], operators, contraction, kernels)
         operators = [
             [replace(axes[0], factor=factor), *axes[1:]] if factor != 1 else axes
@@ -281,8 +285,12 @@ class Convolution(GridModule):
 
     def coefficients(self, path: int = 0) -> Tensor:
         """Coefficients `(out, in, scale_extent, F)` of the basis functions: the weights after their constraint."""
-        weight = self.weights[path]
-        return weight @ self.constraint.to(weight).t() if self.admissible else weight
+        weight: Tensor = self.weights[path]
+        if self.admissible:
+            weight = weight @ self.constraint.to(weight).t()
+        if self.scale_basis is None or self._extent(*self.paths[path]) == 1:
+            return weight
+        return torch.einsum("oimf,mt->oitf", weight, self.scale_functions.to(weight))
 
     def terms(self, i: int, j: int) -> tuple[Term, ...]:
         """Which scales of the input block `i` feed which of the output block `j`, by which operator and tap."""
@@ -317,22 +325,46 @@ class Convolution(GridModule):
         if self.method == "spectral":  # whose kernels depend on the size of the volume
             return
         for p, (i, j) in enumerate(self.paths):
-            coefficients = self.coefficients(p).detach()
             for s, t, phases in product(range(len(self.scales)), range(self._extent(i, j)), self.all_phases()):
-                taps = [self.taps_of(s, axis, half)[0] for axis, half in enumerate(phases)]
-                value = kernel(coefficients[:, :, t], taps, self.products)
+                value = self._kernel(p, s, t, phases).detach()
                 self.register_buffer(_kernel_name(p, s, t, phases), value, persistent=False)
 
-    def _frozen_kernels(
+    def kernels(self, scale: int = 0, tap: int = 0, path: int = 0) -> Tensor:
+        """The kernel of one scale as the layer would apply it on the grid, `(out, in, *K)`, centred.
+
+        Args:
+            scale: index of a scale. Default 0, the finest, and the only one where each scale has a grid of its own.
+            tap: index of the neighbouring scale that it reads, below `scale_extent`. Default 0.
+            path: index of the pair of blocks, see `paths`. Default 0.
+
+        Example:
+            >>> import scalegroup as sg
+            >>> group = sg.ScaleTranslationGroup(dim=2, base=2.0, num_scales=2)
+            >>> lift = sg.nn.GroupConv(1 * group.scalar, 3 * group.regular)
+            >>> [tuple(lift.kernels(scale).shape) for scale in (0, 1)]
+            [(3, 1, 11, 11), (3, 1, 19, 19)]
+        """
+        return self._kernel(path, scale, tap, (0,) * self.basis.dim)
+
+    def _kernel(self, path: int, scale: int, tap: int, phases: tuple[int, ...]) -> Tensor:
+        coefficients = self.coefficients(path)[:, :, tap]
+        if isinstance(self.basis, JointBasis):
+            functions: Tensor = getattr(self, functions_name(scale, phases))
+            return torch.tensordot(coefficients, functions.to(coefficients), dims=1)  # type: ignore[no-any-return]
+        taps = [self.taps_of(scale, axis, half)[0] for axis, half in enumerate(phases)]
+        return dense.kernel(coefficients, taps, self.products)
+
+    def _kernels(
         self, p: int, operators: list[list[AxisOperator]], factors: list[float]
     ) -> dict[tuple[int, int], Tensor]:
+        """The full kernels of all scales in use and their taps: constants where the layer is frozen."""
         kernels = {}
         active = [0] * len(operators) if self.on_grids else self.active_scales()
         for n, (s, axes, factor) in enumerate(zip(active, operators, factors, strict=True)):
             phases = self.phases([axis.n_in for axis in axes], [axis.n_out for axis in axes])
             for t in range(self._extent(*self.paths[p])):
-                constant = getattr(self, _kernel_name(p, s, t, phases))
-                kernels[n, t] = constant if factor == 1 else constant * factor
+                value = getattr(self, _kernel_name(p, s, t, phases)) if self.frozen else self._kernel(p, s, t, phases)
+                kernels[n, t] = value if factor == 1 else value * factor
         return kernels
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -353,6 +385,7 @@ class Convolution(GridModule):
             "padding": "same",
             "padding_mode": "zeros",
             "admissible": False,
+            "scale_basis": None,
             "divisor": lcm(*self.stride),
             "method": "auto",
             "frozen": False,

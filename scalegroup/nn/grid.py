@@ -13,9 +13,9 @@ from scalegroup.engine import AxisOperator, Response
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
-from scalegroup.kernels import Taps, first_position, interpolation_taps, output_size, sample_taps
+from scalegroup.kernels import Taps, first_position, interpolation_taps, output_size, sample_taps, window_taps
 from scalegroup.nn.module import EquivariantModule, group_of, has_scales, on_grids
-from scalegroup.symbolic import Basis, FreeBasis
+from scalegroup.symbolic import Basis, FreeBasis, JointBasis
 
 WIDEST = 10_000  # samples; wider kernels are a slip of a unit, and their taps would fill the memory
 PADDINGS = ("same", "valid")
@@ -70,7 +70,7 @@ class GridModule(EquivariantModule):
         self,
         in_type: FieldType,
         out_type: FieldType,
-        basis: Basis,
+        basis: Basis | JointBasis,
         *,
         sigma: float,
         support: float,
@@ -80,13 +80,13 @@ class GridModule(EquivariantModule):
     ) -> None:
         super().__init__(in_type, out_type)
         dim = group_of(in_type).dim
-        if not isinstance(basis, Basis):
+        if not isinstance(basis, Basis | JointBasis):
             raise ScaleGroupError("a Basis", repr(basis), "such as HermiteBasis(order=2, dim=3)")
         if basis.dim != dim:
             hint = "give the basis the dim of the group"
             raise ScaleGroupError(f"a basis of dim {dim}", f"one of dim {basis.dim}", hint)
         self.basis = basis
-        self.products = basis.products  # looked up once: torch.compile does not like the cache behind it
+        self.products = self._products()  # looked up once: torch.compile does not like the cache behind it
         self.sigma = positive(sigma, "sigma")
         self.support = positive(support, "support")
         self.stride = per_axis(stride, dim, "stride")
@@ -107,7 +107,7 @@ class GridModule(EquivariantModule):
         self._constants = {}
         self._starts: dict[str, int] = {}
         self._responses: dict[str, Response | None] = {}
-        self.products = self.basis.products
+        self.products = self._products()
         self.taps: list[tuple[Taps, ...]] = []  # per scale, per axis, at whole positions
         sides = [side for side in (self.in_type, self.out_type) if has_scales(side)] or [self.in_type]
         self.window = max((group_of(side).scales for side in sides), key=len)
@@ -120,20 +120,30 @@ class GridModule(EquivariantModule):
             self.keep_scale(i, scale)
             self.taps.append(tuple(self.sample(q, scale) for q in self.stride))
 
+    def _products(self) -> tuple[tuple[int, ...], ...]:
+        return ((0,) * self.basis.dim,) if isinstance(self.basis, JointBasis) else self.basis.products
+
     def keep_scale(self, index: int, scale: float) -> None:
         """Store the taps of one scale as constants."""
         for stride in sorted(set(self.stride)):
             for half in (0, 1)[: min(stride, 2)]:  # a strided grid can lie between the voxels
                 taps = self.sample(stride, scale, half)
-                free = isinstance(self.basis, FreeBasis)
-                response = None if free else Response(self.basis, taps.sigma, taps.phase - taps.first)
+                response = None
+                if isinstance(self.basis, Basis) and taps.method != "own":  # there are functions between the samples
+                    response = Response(self.basis, taps.sigma, taps.phase - taps.first)
                 self.keep_taps(f"taps_{index}_{stride}_{half}", taps, response)
+        if isinstance(self.basis, JointBasis):
+            widths = [self.sigma * q * scale for q in self.stride]
+            for phases in self.all_phases():
+                values = self.basis.sample(widths, [half / 2 for half in phases])
+                self.register_constant(functions_name(index, phases), values)
 
     def sample(self, stride: int, scale: float, half: int = 0) -> Taps:
         """The taps of one scale for a stride, at whole positions or half a sample beside them."""
-        if isinstance(self.basis, FreeBasis):  # has no values in between: half a sample beside is on the sample before
-            return sample_taps(self.basis, 1.0, method="sampled", radius=self.basis.kernel_size // 2)
-        return sample_taps(self.basis, self.sigma * stride * scale, self.support, phase=half / 2)
+        width, phase = self.sigma * stride * scale, half / 2
+        if isinstance(self.basis, JointBasis):
+            return window_taps(self.basis, width, phase)
+        return sample_taps(self.basis, width, self.support, phase)
 
     def keep_taps(self, name: str, taps: Taps, response: Response | None = None) -> None:
         """Store taps as a constant, and the functions that they approximate, if they do."""
@@ -199,6 +209,11 @@ class GridModule(EquivariantModule):
             hint = f"with stride {self.stride} give the size of the volume that was strided"
             raise ScaleGroupError(f"an output_size that strides to {tuple(coarse)}", sizes, hint)
         return sizes
+
+
+def functions_name(scale: int, phases: Sequence[int]) -> str:
+    """The name of the constant that holds the functions of a joint basis at one scale: `(F, *K)`."""
+    return f"functions_{scale}_" + "".join(map(str, phases))
 
 
 def interpolation_phases(factor: int, missing: int) -> tuple[NDArray[np.float64], int]:

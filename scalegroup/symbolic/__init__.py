@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from scalegroup.symbolic.basis import Basis
+from scalegroup.symbolic.fixed_hermite import FixedHermiteBasis
 from scalegroup.symbolic.free import FreeBasis
 from scalegroup.symbolic.hermite import HermiteBasis, hermite_function
+from scalegroup.symbolic.joint import JointBasis
 from scalegroup.symbolic.proofs import Proof, prove_rotation_closure, prove_scale_law
 from scalegroup.symbolic.symbolic_basis import SymbolicBasis
 
 __all__ = [
     "Basis",
+    "FixedHermiteBasis",
     "FreeBasis",
     "HermiteBasis",
+    "JointBasis",
     "Proof",
     "SymbolicBasis",
     "hermite_function",

@@ -13,6 +13,16 @@ ComplexArray = npt.NDArray[np.complex128]
 MEAN_TOLERANCE = 1e-12  # a mean below this share of the largest one is rounding noise of an exact zero
 
 
+def zero_mean_columns(means: Array) -> Array:
+    """An orthonormal basis, as columns, of the coefficients `a` with `Σ_p a_p means_p = 0`."""
+    row = np.array(means, dtype=np.float64)
+    row[np.abs(row) <= MEAN_TOLERANCE * max(1.0, float(np.abs(row).max()))] = 0.0
+    carriers = np.flatnonzero(row)
+    if len(carriers) <= 1:
+        return np.delete(np.eye(len(row)), carriers, axis=1)
+    return np.ascontiguousarray(np.linalg.svd(row[None])[2][1:].T)
+
+
 class Basis(ABC):
     """A basis of separable kernels: products of one-dimensional functions, one per axis.
 
@@ -41,6 +51,19 @@ class Basis(ABC):
     def transfer(self, w: npt.ArrayLike) -> ComplexArray:
         """The transfer functions `ĥ_f(w) = ∫ h_f(u) e^{iwu} du`: any shape `S` -> `(F1, *S)`."""
 
+    def taps(self, sigma: float, phase: float) -> tuple[Array, int] | None:
+        """The basis's own taps `(F1, L)` on a grid, and the index of the input voxel that the first one weighs.
+
+        None (default): the functions are sampled, or fitted where that aliases. A basis overrides it if its functions
+        are known on grids only, or to discretise them in its own way, by the law that the taps are those of
+        `h_f(u / sigma) / sigma`.
+
+        Args:
+            sigma: width in voxels.
+            phase: position of the output point in voxels right of input voxel 0, in [0, 1).
+        """
+        return None
+
     @property
     def num_functions(self) -> int:
         """The number F1 of one-dimensional functions; every one is part of some product."""
@@ -62,12 +85,7 @@ class Basis(ABC):
             Shape `(F, F - 1)`, or the identity `(F, F)` where every product has zero mean already.
         """
         means = self.means
-        row = np.array([np.prod(means[list(product)]) for product in self.products])
-        row[np.abs(row) <= MEAN_TOLERANCE * max(1.0, float(np.abs(row).max()))] = 0.0
-        carriers = np.flatnonzero(row)
-        if len(carriers) <= 1:
-            return np.delete(np.eye(len(row)), carriers, axis=1)
-        return np.ascontiguousarray(np.linalg.svd(row[None])[2][1:].T)
+        return zero_mean_columns(np.array([np.prod(means[list(product)]) for product in self.products]))
 
     def __len__(self) -> int:
         """The number F of product kernels."""

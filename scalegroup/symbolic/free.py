@@ -58,6 +58,10 @@ class FreeBasis(Basis):
         box = np.sinc(frequencies / (2 * np.pi))
         return np.asarray(box * np.exp(1j * frequencies * self._centres(frequencies.ndim)))
 
+    def taps(self, sigma: float, phase: float) -> tuple[Array, int]:
+        """One tap for each function, whatever the width: with nothing between them, a phase is that of voxel 0."""
+        return np.eye(self.kernel_size), -(self.kernel_size // 2)
+
     def _centres(self, ndim: int) -> Array:
         centres = np.arange(self.kernel_size, dtype=np.float64) - (self.kernel_size - 1) / 2
         return centres.reshape(-1, *[1] * ndim)
