@@ -1,6 +1,6 @@
 """Scale-equivariant deep learning for three-dimensional data, in PyTorch."""
 
-from scalegroup import errors, fields, groups, kernels, models, nn, representations, symbolic, testing
+from scalegroup import errors, fields, groups, kernels, methods, models, nn, representations, symbolic, testing
 from scalegroup.errors import FieldTypeError, MissingExtraError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import CompactGroup, Group, ScaleGroup, ScaleTranslationGroup
@@ -32,6 +32,7 @@ __all__ = [
     "fields",
     "groups",
     "kernels",
+    "methods",
     "models",
     "nn",
     "representations",

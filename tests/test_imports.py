@@ -23,6 +23,7 @@ BELOW = {
     "engine": {"errors", "symbolic", "kernels"},
     "nn": {"errors", "groups", "representations", "fields", "symbolic", "kernels", "engine"},
     "models": {"errors", "groups", "representations", "fields", "symbolic", "kernels", "engine", "nn"},
+    "methods": {"errors", "groups", "representations", "fields", "symbolic", "kernels", "engine", "nn", "models"},
 }
 WITHOUT_TORCH = {"errors", "groups", "representations", "symbolic"}
 LEAVES = {"testing", "interop"}  # for the user and the tests

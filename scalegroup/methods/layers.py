@@ -1,0 +1,121 @@
+"""What a network asks of a method: its layers, made for a number of channels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+
+from scalegroup import nn
+from scalegroup.fields import FieldType
+from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.symbolic import Basis, JointBasis
+
+
+class Layers(ABC):
+    """The layers of a method, for images of `dim` axes.
+
+    A feature map of `n` channels is a field of type `field(n)`: a tensor `(batch, field(n).size, *space)`. Networks
+    are built from these parts alone, so that they differ in nothing but the method.
+
+    Args:
+        dim: number of axes of space. Default 3.
+        base: ratio of neighbouring scales. Default: the method's own.
+        num_scales: number of scales. Default: the method's own.
+
+    Attributes:
+        group: the scale-translation group of the fields.
+
+    Raises:
+        ScaleGroupError: for scales that the method cannot represent.
+    """
+
+    base: float = 2**0.5
+    num_scales: int = 4
+    first: int = 0  # exponent of the first scale
+    sampling: str = "uniform"
+
+    def __init__(self, dim: int = 3, base: float | None = None, num_scales: int | None = None) -> None:
+        self.dim = dim
+        self.base = type(self).base if base is None else base
+        self.num_scales = type(self).num_scales if num_scales is None else num_scales
+        self.group = ScaleTranslationGroup(dim, self.base, self.num_scales, first=self.first, sampling=self.sampling)
+
+    @abstractmethod
+    def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """From an image `(batch, in_channels, *space)` to features."""
+
+    @abstractmethod
+    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """From features to features on the same grid."""
+
+    @abstractmethod
+    def field(self, channels: int) -> FieldType:
+        """The type of features of so many channels."""
+
+    @abstractmethod
+    def project(self, channels: int) -> torch.nn.Module:
+        """From features to maps `(batch, channels, *space)` that forget the scale."""
+
+    def norm(self, channels: int) -> torch.nn.Module:
+        """A norm of features: statistics over batch, scales and space."""
+        return nn.BatchNorm(self.field(channels))
+
+    def act(self, channels: int) -> torch.nn.Module:
+        """The activation of features."""
+        return nn.Pointwise(self.field(channels), torch.nn.SiLU())
+
+    def down(self, channels: int, stride: int = 2) -> torch.nn.Module:
+        """Features on a grid of fewer samples."""
+        return nn.ScaleBlurPool(self.field(channels), stride)
+
+    def up(self, channels: int, stride: int = 2) -> torch.nn.Module:
+        """The way back, to the `output_size` that `forward` is told."""
+        return nn.Upsample(self.field(channels), stride)
+
+
+class RegularLayers(Layers):
+    """The layers of a method with an axis of scales, which differs from others in the basis of its kernels."""
+
+    options: dict[str, Any] = {}  # of every convolution  # noqa: RUF012
+    scale_extent: int = 1
+
+    @abstractmethod
+    def basis(self) -> Basis | JointBasis:
+        """The functions of which the kernels of this method are made."""
+
+    def field(self, channels: int) -> FieldType:
+        """Regular fields: a number for each point and scale."""
+        return channels * self.group.regular  # type: ignore[no-any-return]
+
+    def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """A group convolution from scalar to regular fields."""
+        return nn.GroupConv(
+            in_channels * self.group.scalar, self.field(out_channels), basis=self.basis(), **self.options
+        )
+
+    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """A group convolution between regular fields."""
+        fields = self.field(in_channels), self.field(out_channels)
+        return nn.GroupConv(*fields, basis=self.basis(), scale_extent=self.scale_extent, **self.options)
+
+    def project(self, channels: int) -> torch.nn.Module:
+        """The maximum over the scales."""
+        return nn.ScalePool(self.field(channels), "max")
+
+
+class ScalarLayers(Layers):
+    """The layers of a method that forgets the scale after each of them: its features are images."""
+
+    def field(self, channels: int) -> FieldType:
+        """Scalar fields: a number for each point."""
+        return channels * self.group.scalar  # type: ignore[no-any-return]
+
+    def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """The same as `conv`: an image is a feature map."""
+        return self.conv(in_channels, out_channels)
+
+    def project(self, channels: int) -> torch.nn.Module:
+        """Nothing: there is no scale left."""
+        return torch.nn.Identity()
