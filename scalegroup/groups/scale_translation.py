@@ -242,6 +242,10 @@ class ScaleTranslationGroup(Group):
         """The representation of one number per point that is multiplied by ``s**weight``."""
         return self.representation("character", weight)
 
+    def phase(self, rate: float) -> Any:
+        """The representation of plane vectors that turn by the angle ``rate * ln(s)``, in radians."""
+        return self.representation("phase", rate)
+
     def irrep(self, name: str | int, weight: float | None = None) -> Any:
         """An irreducible representation of K, on every scale of the window, or (with a weight) on space
         alone."""
