@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scalegroup.symbolic.basis import Basis
+from scalegroup.symbolic.dilated import DilatedBasis
 from scalegroup.symbolic.discrete_gaussian import DiscreteGaussianBasis, discrete_gaussian
 from scalegroup.symbolic.fixed_hermite import FixedHermiteBasis
 from scalegroup.symbolic.free import FreeBasis
@@ -14,6 +15,7 @@ from scalegroup.symbolic.symbolic_basis import SymbolicBasis
 
 __all__ = [
     "Basis",
+    "DilatedBasis",
     "DiscreteGaussianBasis",
     "FixedHermiteBasis",
     "FreeBasis",
