@@ -15,6 +15,7 @@ from scalegroup.testing.bases import BasisContract
 from scalegroup.testing.check import EquivarianceReport, check_equivariance
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.inputs import AnalyticField, Blobs, Waves, centred
+from scalegroup.testing.kernels import kernel_spectrum_error
 from scalegroup.testing.layers import LayerContract
 from scalegroup.testing.sampling import circular
 
@@ -37,6 +38,7 @@ __all__ = [
     "check_representation",
     "circular",
     "equivariance_error",
+    "kernel_spectrum_error",
     "strategies",
 ]
 
