@@ -9,6 +9,7 @@ from scalegroup.nn.module import EquivariantModule, each
 from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.pool import ScaleBlurPool, ScaleMaxPool
+from scalegroup.nn.riesz import RieszConv
 from scalegroup.nn.scale_pool import ScalePool
 from scalegroup.nn.sequential import Sequential
 from scalegroup.nn.upsample import Upsample
@@ -25,6 +26,7 @@ __all__ = [
     "InstanceNorm",
     "Linear",
     "Pointwise",
+    "RieszConv",
     "ScaleBlurPool",
     "ScaleMaxPool",
     "ScalePool",
