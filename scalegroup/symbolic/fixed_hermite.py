@@ -130,7 +130,7 @@ class FixedHermiteBasis(Basis):
         """The functions before they are normalised; the constants of `HermiteBasis` drop out with that."""
         hermite = HermiteBasis(self._top, dim=1)
         parts = [self.mult**j * hermite.functions(self.mult**j * points) for j in self._widths]
-        return np.concatenate(parts)[: self.num_functions]
+        return np.asarray(np.concatenate(parts)[: self.num_functions])
 
     def _norms(self, axes: int) -> Array:
         """Norms of the taps at `norm_sigma`, shape `(F1, 1, …)`; those of products are their products."""
