@@ -39,7 +39,6 @@ NORMS: dict[str, Callable[..., nn.EquivariantModule]] = {
     "instance_nvfuser": nn.InstanceNorm,
 }
 MIXING = (torch.nn.Softmax, torch.nn.LogSoftmax, torch.nn.Softmin, torch.nn.Softmax2d, torch.nn.GLU)
-TRACKING: dict[Any, bool] = {nn.BatchNorm: True, nn.InstanceNorm: False}
 DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")
 
 
@@ -113,11 +112,9 @@ def norm(value: Option, field: FieldType) -> nn.EquivariantModule | None:
         raise ScaleGroupError("norm: a name, a class, or a pair of it and options", repr(name), "such as 'batch'")
     options.pop("num_features", None)
     options.pop("num_channels", None)
-    if kind in TRACKING and "track_running_stats" in options:
-        tracking = options.pop("track_running_stats")
-        if tracking is not TRACKING[kind]:
-            hint = "batch norms keep running statistics, instance norms do not; choose the other norm"
-            raise ScaleGroupError(f"track_running_stats={TRACKING[kind]} of {kind.__name__}", repr(tracking), hint)
+    if kind is nn.InstanceNorm and options.pop("track_running_stats", False) is not False:
+        hint = "instance norms keep no running statistics; batch norms do"
+        raise ScaleGroupError("track_running_stats=False of InstanceNorm", repr(True), hint)
     return _made(kind, "norm", options, field)  # type: ignore[no-any-return]
 
 

@@ -52,9 +52,9 @@ class _Norm(EquivariantModule):
 
     def extra_repr(self) -> str:
         """The type and what differs from the defaults."""
-        momentum = {"momentum": 0.1} if isinstance(self, BatchNorm) else {}
+        own = {"momentum": 0.1, "track_running_stats": True} if isinstance(self, BatchNorm) else {}
         affine = not isinstance(self, InstanceNorm)  # torch's defaults
-        return ", ".join([str(self.in_type), *self.unusual(eps=1e-5, affine=affine, **momentum)])
+        return ", ".join([str(self.in_type), *self.unusual(eps=1e-5, affine=affine, **own)])
 
 
 class BatchNorm(_Norm):
@@ -68,6 +68,8 @@ class BatchNorm(_Norm):
         eps: added to the variance. Default 1e-5.
         momentum: weight of a new batch in the running statistics. Default 0.1.
         affine: learn a weight and a bias for each field. Default True.
+        track_running_stats: keep running statistics and use them in eval mode. Default True; False, as in torch, takes
+            those of the batch in eval mode as well, as some published networks do: without a bound on the error.
 
     Shape:
         `(batch, field.size, *space)` to the same.
@@ -84,32 +86,47 @@ class BatchNorm(_Norm):
         (tensor(True), ['bias', 'num_batches_tracked', 'running_mean', 'running_var', 'weight'])
     """
 
-    running_mean: Tensor
-    running_var: Tensor
-    num_batches_tracked: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
-    def __init__(self, field: FieldType, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True) -> None:
+    def __init__(
+        self,
+        field: FieldType,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ) -> None:
         super().__init__(field, eps, affine)
         if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 < momentum <= 1:
             raise ScaleGroupError("momentum in (0, 1]", repr(momentum), "0.1 is common")
         self.momentum = float(momentum)
-        self.register_buffer("running_mean", torch.zeros(field.num_fields))
-        self.register_buffer("running_var", torch.ones(field.num_fields))
-        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long))
+        self.track_running_stats = bool(track_running_stats)
+        tracked = self.track_running_stats
+        self.register_buffer("running_mean", torch.zeros(field.num_fields) if tracked else None)
+        self.register_buffer("running_var", torch.ones(field.num_fields) if tracked else None)
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long) if tracked else None)
+
+    @property
+    def declared_error(self) -> float:
+        """Zero with running statistics; those of a batch depend on the share of background: no bound."""
+        return 0.0 if self.track_running_stats else float("inf")
 
     def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
         x = self.check(x)
-        if self.training:
+        if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return self._on_blocks(x, self._together)
 
     def _together(self, parts: list[Tensor], place: slice) -> list[Tensor]:
         """All points of all scales and grids as one axis."""
         points = [part.flatten(2) for part in parts]
-        mean, var = self.running_mean[place], self.running_var[place]
+        mean = None if self.running_mean is None else self.running_mean[place]
+        var = None if self.running_var is None else self.running_var[place]
         x = torch.cat(points, dim=2) if len(points) > 1 else points[0]
-        y = F.batch_norm(x, mean, var, *self._scale(place), self.training, self.momentum, self.eps)
+        y = F.batch_norm(x, mean, var, *self._scale(place), self.training or mean is None, self.momentum, self.eps)
         pieces = y.split([p.shape[2] for p in points], dim=2)
         return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
 

@@ -144,6 +144,15 @@ class TestGroupNorm(Statistics):
         return nn.GroupNorm(field, num_groups=2)
 
 
+class TestBatchNormWithoutRunningStatistics(Statistics):
+    """Statistics over all scales: content that leaves the window would change them."""
+
+    inside = True
+
+    def make_layer(self, field: FieldType) -> nn.BatchNorm:
+        return nn.BatchNorm(field, track_running_stats=False)
+
+
 # Grids
 
 

@@ -49,6 +49,19 @@ def test_batch_norm_is_torchs_with_the_scales_as_an_axis_of_space() -> None:
     torch.testing.assert_close(as_torch_sees_it(ours(x)), theirs(as_torch_sees_it(x)))
 
 
+def test_batch_norm_without_running_statistics_is_torchs_too() -> None:
+    ours = nn.BatchNorm(REGULAR, track_running_stats=False).double()
+    theirs = torch.nn.BatchNorm3d(2, track_running_stats=False).double()
+    assert list(ours.state_dict()) == list(theirs.state_dict()) == ["weight", "bias"]
+    x = 3 + 2 * noise(4, 6, 7, 5)
+    trained = ours(x)
+    torch.testing.assert_close(as_torch_sees_it(trained), theirs(as_torch_sees_it(x)))
+    torch.testing.assert_close(ours.eval()(x), trained)
+    assert bool((nn.BatchNorm(REGULAR).double().eval()(x) - trained).abs().max() > 0.1)  # those of no batch yet
+    assert ours.declared_error == math.inf
+    assert repr(ours) == "BatchNorm(2*regular, track_running_stats=False)"
+
+
 def test_statistics_of_each_scale_would_be_others() -> None:
     x = noise(4, 6, 7, 5) * torch.arange(1.0, 7).view(1, 6, 1, 1)
     shared, apart = nn.BatchNorm(REGULAR).double()(x), torch.nn.BatchNorm2d(6).double()(x)
