@@ -126,7 +126,7 @@ def test_the_error_of_the_taps_is_that_of_the_cut() -> None:
         np.testing.assert_allclose(taps.error[[0, 2, 4]], expected, rtol=0.03)
     wide = sample_taps(FixedHermiteBasis(11, 5, "single", dim=1), 1.0)
     np.testing.assert_allclose(wide.error, sample_taps(HermiteBasis(4, dim=1), 1.0, method="sampled").error, rtol=1e-6)
-    assert wide.predicted_error < 2e-3
+    assert wide.predicted_error < 3e-3
 
 
 @pytest.mark.parametrize(
