@@ -9,10 +9,14 @@ from scalegroup.nn.module import EquivariantModule, each
 from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.pool import ScaleBlurPool, ScaleMaxPool
+from scalegroup.nn.pyramid import PyramidConv
 from scalegroup.nn.riesz import RieszConv
 from scalegroup.nn.scale_pool import ScalePool
+from scalegroup.nn.scale_space import ScaleSpaceLift
+from scalegroup.nn.scale_vector import ScaleToVector, VectorToScale
 from scalegroup.nn.sequential import Sequential
 from scalegroup.nn.upsample import Upsample
+from scalegroup.nn.vector import VectorBatchNorm, VectorMagnitude, VectorMaxPool
 from scalegroup.nn.window import run_of_scales, with_window
 
 __all__ = [
@@ -26,14 +30,21 @@ __all__ = [
     "InstanceNorm",
     "Linear",
     "Pointwise",
+    "PyramidConv",
     "RieszConv",
     "ScaleBlurPool",
     "ScaleMaxPool",
     "ScalePool",
+    "ScaleSpaceLift",
+    "ScaleToVector",
     "Sequential",
     "ToHaar",
     "ToUniform",
     "Upsample",
+    "VectorBatchNorm",
+    "VectorMagnitude",
+    "VectorMaxPool",
+    "VectorToScale",
     "each",
     "freeze",
     "run_of_scales",
