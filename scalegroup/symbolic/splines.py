@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import ceil
-from typing import Literal, final, get_args
+from typing import Any, Literal, final, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -210,12 +210,13 @@ def scale_splines(extent: int, base: float, size: int, degree: int = 2, spread: 
     centre = np.arange(size)[:, None] / (size - 1)
     measure = np.full(extent, np.log(base))
     measure[[0, -1]] /= 2
-    return b_spline(degree, (position - centre) * (size - 1) * spread) * measure
+    return np.asarray(b_spline(degree, (position - centre) * (size - 1) * spread) * measure)
 
 
 def _centres(size: int, spacing: float, ndim: int) -> Array:
     """Positions of the functions, the middle one at 0, as a column that broadcasts against points of `ndim` axes."""
-    return (spacing * (np.arange(size) - (size - 1) / 2)).reshape(-1, *[1] * ndim)
+    centres: Array = spacing * (np.arange(size) - (size - 1) / 2)
+    return centres.reshape(-1, *[1] * ndim)
 
 
 def _cubic_convolution(t: Array) -> Array:
@@ -228,7 +229,8 @@ def _cubic_convolution(t: Array) -> Array:
 
 def _cubic_transfer(w: Array) -> Array:
     """Its transfer function: quadrature of both pieces, whose closed form cancels for small frequencies."""
-    nodes, weights = np.polynomial.legendre.leggauss(16 + ceil(np.abs(w).max(initial=0.0)))  # type: ignore[no-untyped-call]
+    leggauss: Any = np.polynomial.legendre.leggauss
+    nodes, weights = leggauss(16 + ceil(np.abs(w).max(initial=0.0)))
     points = np.concatenate([(nodes + 1) / 2, (nodes + 3) / 2])
     waves = np.cos(np.multiply.outer(w, points))
     return np.asarray(waves @ (np.tile(weights, 2) * _cubic_convolution(points)))
