@@ -1,6 +1,7 @@
 """Scale-equivariant layers: types on the module, plain tensors in `forward`."""
 
 from scalegroup.nn.conv import GroupConv, GroupConvTranspose
+from scalegroup.nn.differential_invariants import DifferentialInvariants
 from scalegroup.nn.dropout import Dropout
 from scalegroup.nn.freeze import freeze
 from scalegroup.nn.haar import HaarLift, ToHaar, ToUniform
@@ -21,6 +22,7 @@ from scalegroup.nn.window import run_of_scales, with_window
 
 __all__ = [
     "BatchNorm",
+    "DifferentialInvariants",
     "Dropout",
     "EquivariantModule",
     "GroupConv",

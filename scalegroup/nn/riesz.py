@@ -105,7 +105,7 @@ class RieszConv(ScalarModule):
             torch.view_as_complex(torch.matmul(weight, numbers).reshape(shape)) * multiplier
             for weight, multiplier in zip(weights, multipliers, strict=True)
         ]
-        y = torch.fft.irfftn(sum(parts[1:], parts[0]), s=period, dim=axes)
+        y: Tensor = torch.fft.irfftn(sum(parts[1:], parts[0]), s=period, dim=axes)
         for axis, start, size in zip(axes, first, space, strict=True):
             y = y.narrow(axis, start, size)
         return y if self.bias is None else y + self.bias.to(y.dtype).view(-1, *[1] * len(space))
