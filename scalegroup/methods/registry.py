@@ -53,7 +53,7 @@ def get(name: str) -> Method:
     names = (*TABLE, *BEYOND, REFERENCE)
     if name not in names:
         near = get_close_matches(str(name), names, 1, 0.4)
-        hint = f"did you mean {near[0]!r}?" if near else "sg.methods.list() shows them"
+        hint = f"perhaps {near[0]!r} is meant" if near else "sg.methods.list() shows them"
         raise ScaleGroupError(f"a method out of {', '.join(names)}", repr(name), hint)
     method: Method = import_module(f"scalegroup.methods.{name}").METHOD
     return method

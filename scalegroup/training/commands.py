@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from scalegroup.benchmarks.cases import all_cases
+from scalegroup.benchmarks.compare.learn import Budget
+from scalegroup.benchmarks.compare.networks import chosen_dims, chosen_names
+from scalegroup.benchmarks.compare.run import keep, learn_methods, measure_methods
+from scalegroup.benchmarks.compare.tasks import TASKS
 from scalegroup.benchmarks.run import chosen
 from scalegroup.benchmarks.run import run as run_benchmarks
 from scalegroup.data import DataError, Split, load_all
@@ -55,9 +60,9 @@ def fit(
         resume: go on from the last epoch if the folder holds an interrupted run.
         settings: as for `Run`.
     """
-    out = out or Path("runs") / f"{data.name}-{model.name}"
+    out = out or Path("runs") / f"{data.name}-{model.label}"
     with progress_bar() as bar:
-        best = Run(data, model, trainer, out, resume, [ShowProgress(bar, f"training {model.name}")], settings).start()
+        best = Run(data, model, trainer, out, resume, [ShowProgress(bar, f"training {model.label}")], settings).start()
     open_console().print(f"best checkpoint: {best}\nnow test it: scalegroup test --ckpt {best}")
 
 
@@ -190,6 +195,62 @@ def bench(
         results=results,
         command=" ".join(["scalegroup bench", *["--quick"] * quick, *given]),
     )
+
+
+def compare(
+    dims: str = "2,3",
+    methods: str = "all",
+    measure: bool = True,
+    train: Literal["none", "mnist-scale", "unseen-sizes", "hippocampus"] = "none",
+    seeds: int | None = None,
+    epochs: int | None = None,
+    images: int | None = None,
+    tested: int | None = None,
+    root: Path | None = None,
+    runs: Path = Path("runs/methods"),
+    results: Path | None = None,
+    listed: Path | None = None,
+    threads: int = 1,
+    limit: float = 60.0,
+) -> None:
+    """Compares all methods: equivariance errors, time, memory, and what they learn from the same few images.
+
+    Args:
+        dims: numbers of axes, such as 3 or 2,3.
+        methods: names such as plain,sosnovik2019, or all.
+        measure: errors, time and memory; false if there is only something to learn.
+        train: what to learn as well. Each finished run leaves a file in --runs and is not repeated, so that training
+            can be stopped at any time, and be shared by several processes.
+        seeds: runs of each method. Default 3, of hippocampus 1.
+        epochs: passes over the training images. Default 10.
+        images: to learn from. Default 2,000, of hippocampus 10 scans.
+        tested: images to test on. Default 10,000, of hippocampus 10 scans.
+        root: folder of the data to learn from. Default ../shared/data/mnist or ../shared/data/Task04_Hippocampus.
+        runs: folder of finished runs.
+        results: folder for methods.md, methods.csv and methods.png; default: the tables are only shown.
+        listed: file for what sg.methods.list() shows.
+        threads: threads of torch.
+        limit: seconds for one error, and half of them for one timed run; what takes longer is stopped.
+    """
+    names, axes, console = chosen_names(methods), chosen_dims(dims), open_console()
+    given = {"seeds": seeds, "epochs": epochs, "images": images, "test": tested}
+    budgets = {key: task.budget for key, task in TASKS.items()}
+    words = f"scalegroup compare --dims {dims} --methods {methods}"
+    if threads < 1 or limit <= 0:
+        raise ScaleGroupError("threads >= 1 and limit > 0", (threads, limit), "leave them out for the defaults")
+    rows = []
+    if measure:
+        rows = measure_methods(names, axes, console, progress_bar(), threads, limit, words)
+    if train != "none":
+        task, default = TASKS[train], asdict(budgets[train])
+        budgets[train] = Budget(**default | {key: value for key, value in given.items() if value is not None})
+        words = f"scalegroup compare --train {train}"
+        learn_methods(
+            train, names, budgets[train], root or task.root, runs, console, progress_bar(), threads, words
+        )
+    if results is not None:
+        for path in keep(results, rows, budgets, runs, listed):
+            console.print(str(path))
 
 
 def stored_data(module: Segmentation, root: Path | None) -> DataConfig:

@@ -103,6 +103,9 @@ class ModelConfig:
         use_spacing: tell the network the voxel size of each scan in mm, in training and ever after: its kernels live in
             mm then, and the option `spacing` is the voxel size of the network's own grid of scale 1, by default that of
             the training scans. Not for "plain", which has no such kernels. Default False: voxels are the unit.
+        method: a published method in place of `name`, such as "sosnovik2021": its U-Net (`scalegroup.methods.unet`)
+            with these channels and strides and, from `options`, `base` and `num_scales`. `norm`, `act` and
+            `num_res_units` are the method's own then. Default None.
     """
 
     name: Literal["scale", "plain", "channels"] = "scale"
@@ -113,11 +116,19 @@ class ModelConfig:
     act: str = "prelu"
     options: dict[str, Any] = field(default_factory=dict)
     use_spacing: bool = False
+    method: str | None = None
 
     def __post_init__(self) -> None:
-        if self.use_spacing and self.name == "plain":
+        if self.use_spacing and (self.name == "plain" or self.method is not None):
             hint = "choose 'scale' or 'channels', or leave use_spacing out"
-            raise ScaleGroupError("use_spacing with a network that has kernels in mm", "the model 'plain'", hint)
+            raise ScaleGroupError(
+                "use_spacing with a network that has kernels in mm", f"the model {self.label!r}", hint
+            )
+
+    @property
+    def label(self) -> str:
+        """What the network is called: its method, if it is one, or its name."""
+        return self.method or self.name
 
 
 @dataclass

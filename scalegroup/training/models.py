@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from inspect import signature
 from math import prod
@@ -10,6 +11,7 @@ from typing import Any
 from monai.networks.nets import UNet as PlainUNet
 from torch import nn
 
+from scalegroup import methods
 from scalegroup.errors import ScaleGroupError
 from scalegroup.models import ScaleChannels, UNet
 from scalegroup.training.config import ModelConfig
@@ -26,19 +28,20 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
         out_channels: classes, with the background.
 
     Raises:
-        ScaleGroupError: if the name or an option is unknown, or the network would not return one logit per class.
+        ScaleGroupError: if the name, the method or an option is unknown, or the network would not return one logit per
+            class.
     """
+    if config.method is not None:
+        return _method(config, in_channels, out_channels)
     arguments: dict[str, Any] = asdict(config)
     name, options = arguments.pop("name"), arguments.pop("options")
-    del arguments["use_spacing"]  # said in each call, by `Segmentation`
+    del arguments["use_spacing"], arguments["method"]  # the one is said in each call, by `Segmentation`
     networks: dict[str, Any] = {"scale": UNet, "plain": PlainUNet, "channels": ScaleChannels}
     if name not in networks:
         hint = "'scale' is ours, 'plain' is MONAI's, 'channels' is MONAI's on the grids of all scales"
         raise ScaleGroupError(f"a model of {sorted(networks)}", name, hint)
     known = set(signature(networks[name]).parameters) - {*SETTLED, *arguments}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ScaleGroupError(f"options out of {sorted(known)}", unknown, "correct --model.options")
+    _check_options(options, known)
     for key in ("scale_pool", "projection"):
         if options.get(key, "") is None:
             hint = f"leave {key} out, or name a mode"
@@ -55,9 +58,22 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
     return network
 
 
+def _method(config: ModelConfig, in_channels: int, out_channels: int) -> nn.Module:
+    """The U-Net of a published method."""
+    _check_options(config.options, {"base", "num_scales"})
+    channels = in_channels, out_channels, config.channels, config.strides
+    return methods.unet(str(config.method), 3, *channels, **config.options)
+
+
+def _check_options(options: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ScaleGroupError(f"options out of {sorted(known)}", unknown, "correct --model.options")
+
+
 def size_multiple(config: ModelConfig) -> int:
     """What the size of an input must be divisible by: MONAI's U-Net alone needs it, not so on its grids."""
-    return prod(config.strides) if config.name == "plain" else 1
+    return prod(config.strides) if config.name == "plain" and config.method is None else 1
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -14,6 +14,7 @@ for package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy"
     pytest.importorskip(package, reason="needs the extra 'train'")
 
 from scalegroup.errors import ScaleGroupError
+from scalegroup.methods.networks import LayerUNet
 from scalegroup.training import (
     DataConfig,
     ModelConfig,
@@ -51,6 +52,24 @@ def test_options_reach_the_network() -> None:
     few = build_model(ModelConfig("scale", **TINY, options={"order": 1}), 1, 2)
     many = build_model(ModelConfig("scale", **TINY, options={"order": 3}), 1, 2)
     assert parameter_count(few) < parameter_count(many)
+
+
+def test_a_published_method_takes_the_place_of_the_network() -> None:
+    config = ModelConfig(method="lindeberg2021", **TINY, options={"base": 1.5, "num_scales": 2})
+    module = Segmentation(config, TrainerConfig(), ("a",), in_channels=2).eval()
+    assert isinstance(module.network, LayerUNet)
+    assert module.network.first[0].out_type.group.scales == (1.0, 1.5)
+    with torch.no_grad():
+        assert module(torch.randn(1, 2, 7, 8, 9)).shape == (1, 2, 7, 8, 9)
+
+
+def test_a_method_that_is_unknown_or_is_told_too_much_is_refused() -> None:
+    with pytest.raises(ScaleGroupError, match="perhaps 'lindeberg2021' is meant"):
+        build_model(ModelConfig(method="lindberg2021"), 1, 2)
+    with pytest.raises(ScaleGroupError, match=r"options out of \['base', 'num_scales'\], received \['order'\]"):
+        build_model(ModelConfig(method="lindeberg2021", options={"order": 3}), 1, 2)
+    with pytest.raises(ScaleGroupError, match="kernels in mm, received the model 'lindeberg2021'"):
+        ModelConfig(method="lindeberg2021", use_spacing=True)
 
 
 def test_channels_is_monais_unet_on_all_grids() -> None:
