@@ -20,7 +20,7 @@ from scalegroup.nn.scale_vector import as_vector, rate_of, strongest, turned
 from scalegroup.nn.spacing import plain
 from scalegroup.representations import Scalar
 
-_ROUNDING = 1e-6  # samples
+_ROUNDING = 1e-6  # voxels
 
 
 class PyramidConv(EquivariantModule):
@@ -153,9 +153,9 @@ def _back(y: Tensor, grid: Grid, space: Sequence[int], radius: int, padding_mode
         y = y.narrow(axis, radius, n)
     placed = to_voxels(y, Grid(sizes, grid.ratios), space, padding_mode)
     outside = torch.zeros(tuple(space), dtype=torch.bool, device=y.device)
-    for axis, (n, m, ratio) in enumerate(zip(space, sizes, grid.ratios, strict=True)):
+    for axis, (n, ratio) in enumerate(zip(space, grid.ratios, strict=True)):
         positions = torch.arange(n, dtype=torch.float64, device=y.device) - (n - 1) / 2
-        beyond = positions.abs() > ratio * ((m - 1) / 2 + _ROUNDING)
+        beyond = positions.abs() > (n - ratio * (2 * radius + 1)) / 2 + _ROUNDING
         outside = outside | beyond.view(-1, *[1] * (len(space) - 1 - axis))
     return placed.masked_fill(outside, -inf)
 
