@@ -111,7 +111,7 @@ class FoveatedChannels(torch.nn.Module):
         return tuple(x.shape[2:]) if self.size is None else (self.size,) * (x.ndim - 2)
 
     def _copy(self, x: Tensor, scale: float) -> Tensor:
-        """The central field on the grid of a scale, or as many windows, one of them in the centre, as hold the image."""
+        """The central field on the grid of a scale, or as many windows, one of them central, as hold the image."""
         sizes = self._field(x)
         if self.mode == "swmax":
             wider = [max(0, ceil((n / scale - m) / (2 * self._step))) for n, m in zip(x.shape[2:], sizes, strict=True)]
@@ -129,7 +129,7 @@ class FoveatedChannels(torch.nn.Module):
             windows = windows.unfold(axis, self.size, self._step)
         places = windows.movedim(1, copy.ndim - 1)  # (batch, *windows, channels, *size)
         flat = places.reshape(-1, copy.shape[1], *(self.size,) * (copy.ndim - 2))
-        scores: Tensor = self._pooled(flat).unflatten(0, (copy.shape[0], -1))  # type: ignore[no-untyped-call]
+        scores: Tensor = self._pooled(flat).unflatten(0, (copy.shape[0], -1))
         return scores.amax(dim=1)
 
     def _pooled(self, x: Tensor) -> Tensor:
