@@ -19,6 +19,7 @@ BAND = pi / 2  # radians per voxel: where a fitted impulse is to be a delay
 OUT_OF_BAND_WEIGHT = (
     1e-3  # of the amplitudes; from two extra taps on, the gain outside is at most 1.3 times that inside
 )
+DIGITS = 12  # of a scale: √8 / 2 is √2, whose fit the last bits of a float would change by 1e-11
 ROUNDING = 1e-9  # places and scales nearer to a whole number than this are that number
 
 
@@ -131,7 +132,7 @@ class DilatedBasis(Basis):
     def taps(self, sigma: float, phase: float) -> tuple[Array, int]:
         """The taps `(F1, L)` at the scale `sigma`, and the voxel of the first one."""
         zeros = self._dilation(sigma) if phase == 0 else 1
-        places = sigma / zeros * self.places + phase
+        places = round(sigma / zeros, DIGITS) * self.places + phase
         whole = np.round(places).astype(int)
         if np.abs(places - whole).max() < ROUNDING:
             last = int(np.abs(whole).max())
