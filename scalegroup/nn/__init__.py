@@ -2,6 +2,7 @@
 
 from scalegroup.nn.conv import GroupConv, GroupConvTranspose
 from scalegroup.nn.differential_invariants import DifferentialInvariants
+from scalegroup.nn.downsample import Downsample
 from scalegroup.nn.dropout import Dropout
 from scalegroup.nn.freeze import freeze
 from scalegroup.nn.haar import HaarLift, ToHaar, ToUniform
@@ -23,6 +24,7 @@ from scalegroup.nn.window import run_of_scales, with_window
 __all__ = [
     "BatchNorm",
     "DifferentialInvariants",
+    "Downsample",
     "Dropout",
     "EquivariantModule",
     "GroupConv",
