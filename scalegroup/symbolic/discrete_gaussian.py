@@ -54,8 +54,8 @@ class DiscreteGaussianBasis(Basis):
     The functions, products and norms are those of `HermiteBasis(order, dim)`, `h_n ∝ d^n/du^n e^{-u²/2}`; the taps of
     width σ are `T(σ²)`, `-σ (T(m+1) - T(m-1)) / 2` and `σ² (T(m+1) - 2 T(m) + T(m-1))`, times the same constants. On
     the grid derivatives commute with smoothing, and smoothing is a semigroup. But the spectrum is
-    `e^{-σ² (1 - cos w)}` with sin w for w, so scaling the kernel is exact only as σ grows: 4 % away at σ = 1, where
-    sampled derivatives have 1e-4.
+    `e^{-σ² (1 - cos w)}` with sin w for w, so scaling the kernel is exact only as σ grows, with an error that falls as
+    `σ^-2`: some per cent at σ = 1, where sampled derivatives have 1e-4.
 
     For output points between two voxels everything is done on a grid twice as fine, of which every second tap is kept.
 

@@ -1,0 +1,148 @@
+"""B-spline networks: the tolerances of their layers, the integral over the scales, localised and atrous kernels."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+import torch
+
+import scalegroup as sg
+from scalegroup.errors import ScaleGroupError
+from scalegroup.methods.bekkers2019 import SplineLayers
+from scalegroup.symbolic import SplineBasis, scale_splines
+from scalegroup.testing import equivariance_error, kernel_spectrum_error
+
+
+def lifting(dim: int, sigma: float = 1.0, base: float = 10 / 9, **options: Any) -> sg.nn.GroupConv:
+    torch.manual_seed(0)
+    group = sg.ScaleTranslationGroup(dim=dim, base=base, num_scales=4)
+    basis = SplineBasis(dim=dim, **options)
+    return sg.nn.GroupConv(1 * group.scalar, 4 * group.regular, basis=basis, sigma=sigma, support=basis.support)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_kernel_spectra(dim: int) -> None:
+    """METHODS.md section 8: .03 for degree 2, .006 for degree 3, 1e-3 for degree 3 and 3 voxels for each knot."""
+    size = 5 if dim < 3 else 3
+    cases = ((2, 1.0, 0.03), (3, 1.0, 0.006), (3, 2.0, 1e-3))
+    for degree, knot, tolerance in cases:
+        conv = lifting(dim, sigma=1.5, degree=degree, size=size, knot=knot)
+        assert kernel_spectrum_error(conv)[:, 0].max() < tolerance
+        torch.manual_seed(0)
+        narrow = sg.nn.GroupConv(conv.in_type, conv.out_type, basis=conv.basis, sigma=1.5, support=knot)
+        assert kernel_spectrum_error(narrow)[:, 0].max() > tolerance  # cut too near
+
+
+@pytest.mark.parametrize("base", [2**0.5, 10 / 9])
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_the_layers_of_the_networks(dim: int, base: float) -> None:
+    torch.manual_seed(0)
+    layers = SplineLayers(dim, base, num_scales=4 if base < 1.2 else 3)
+    assert kernel_spectrum_error(layers.lift(1, 3))[:, 0].max() < 1e-3
+    conv = layers.conv(2, 3)
+    assert conv.weight.shape == (3, 2, 2, 3**dim)
+    assert all(kernel_spectrum_error(conv, tap=tap)[:, 0].max() < 1e-3 for tap in range(3))
+    atrous = SplineLayers(dim, base, num_scales=2, spread=4.0).lift(1, 3)
+    assert kernel_spectrum_error(atrous)[:, 0].max() < 2e-3
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_torus(dim: int) -> None:
+    torch.manual_seed(0)
+    layers = SplineLayers(dim, 10 / 9, num_scales=5)
+    size = {1: 72, 2: 36, 3: 18}[dim]
+    for layer in (layers.lift(1, 2), layers.conv(2, 2)):
+        result = equivariance_error(layer, protocol="torus", size=size)
+        assert result.per_scale < 1e-3 < 0.3 < result.trivial
+
+
+def test_a_layer_with_the_scales_in_the_wrong_order_is_noticed() -> None:
+    torch.manual_seed(0)
+    layer = SplineLayers(1, 10 / 9, num_scales=5).conv(2, 2)
+
+    class Turned(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.in_type, self.out_type = layer, layer.in_type, layer.out_type
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x.unflatten(1, (2, 5)).flip(2).flatten(1, 2))
+
+    assert equivariance_error(Turned(), protocol="torus", size=72).error > 0.05
+
+
+def test_the_kernel_is_the_product_of_splines_in_space_and_scale() -> None:
+    layers = SplineLayers(2, scale_extent=4, scale_size=3)
+    conv = layers.conv(1, 1)
+    over = torch.from_numpy(scale_splines(4, layers.base, 3, degree=3)).float()
+    expected = torch.einsum("mf,mt->tf", conv.weight[0, 0], over)
+    torch.testing.assert_close(conv.coefficients()[0, 0], expected)
+    free = SplineLayers(2, scale_extent=1).conv(1, 1)
+    assert free.scale_basis is None
+    assert free.weight.shape == (1, 1, 1, 9)
+
+
+def test_haar_measure() -> None:
+    """Twice as many scales over the same range change the output of a smooth kernel by less than 5 %."""
+    torch.manual_seed(0)
+    coarse, fine = SplineLayers(1, 2**0.5, 5, scale_extent=3), SplineLayers(1, 2**0.25, 9, scale_extent=5)
+    lifts, convs = [], []
+    for layers in (coarse, fine):
+        lifts.append(layers.lift(1, 2).double())
+        convs.append(layers.conv(2, 2).double())
+    lifts[1].load_state_dict(lifts[0].state_dict())
+    convs[1].load_state_dict(convs[0].state_dict())
+    x = torch.randn(1, 1, 200, dtype=torch.float64)
+    few, many = (conv(lift(x)).detach().unflatten(1, (2, -1)) for lift, conv in zip(lifts, convs, strict=True))
+    change = [float((few[:, :, k] - many[:, :, 2 * k]).norm() / few[:, :, k].norm()) for k in range(3)]
+    assert max(change) < 0.05
+    bare = sg.nn.GroupConv(  # the negative twin: without the measure
+        fine.field(2),
+        fine.field(2),
+        basis=fine.basis(),
+        support=fine.basis().support,
+        scale_extent=5,
+        scale_basis=(scale_splines(5, 2**0.5, 2, 3)).tolist(),
+    ).double()
+    bare.load_state_dict(convs[0].state_dict())
+    wrong = bare(lifts[1](x)).detach().unflatten(1, (2, -1))
+    assert float((few[:, :, 0] - wrong[:, :, 0]).norm() / few[:, :, 0].norm()) > 0.5
+
+
+def test_scale_one_is_a_plain_spline_convolution() -> None:
+    conv = SplineLayers(2, num_scales=1, degree=3, knot=3.0).lift(1, 1)
+    basis = SplineBasis(3, 3, 3.0, 2)
+    reach = conv.kernels().shape[-1] // 2
+    line = basis.functions(torch.arange(-reach, reach + 1).numpy())
+    expected = torch.einsum("fg,fy,gx->yx", conv.weight[0, 0, 0].reshape(3, 3), *[torch.from_numpy(line).float()] * 2)
+    torch.testing.assert_close(conv.kernels()[0, 0], expected)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_axes_are_alike(dim: int) -> None:
+    products = set(SplineLayers(dim).basis().products)
+    for order in permutations(range(dim)):
+        assert {tuple(p[axis] for axis in order) for p in products} == products
+    assert {tuple(2 - f for f in p) for p in products} == products  # mirrored
+
+
+def test_errors() -> None:
+    with pytest.raises(ScaleGroupError, match="degree to be an integer ≥ 1"):
+        SplineLayers(degree=0)
+    with pytest.raises(ScaleGroupError, match="size to be an integer ≥ 2, received 1; one scale has no neighbours"):
+        SplineLayers(scale_size=1)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_networks_learn_in_every_dimension(dim: int) -> None:
+    x = torch.randn(2, 1, *(10,) * dim)
+    for network in (
+        sg.methods.classifier("bekkers2019", dim, channels=(2, 3), num_classes=4),
+        sg.methods.unet("bekkers2019", dim, channels=(2, 3)),
+    ):
+        y = network(x)
+        assert y.shape == ((2, 4) if y.ndim == 2 else x.shape)
+        y.square().sum().backward()
+        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())
