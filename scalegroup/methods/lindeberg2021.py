@@ -13,7 +13,7 @@ differences, which the papers prefer for its properties on the grid; but its spe
 at every scale, and some per cent from the law at σ = 1. The range of scales is finite.
 
 Choices: the coefficients multiply derivatives of L2 norm 1, which takes the constants σ²/2 into the weights; the
-zero-order term is there (the first paper has none, the second adds it); each layer has the σ of its scale once more.
+zero-order term is there (the first paper has none, the second adds it); every layer smooths with the σ of its scale.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class GaussianJetConv(nn.GroupConv):
         FieldTypeError: for types without an equivariant kernel.
         ScaleGroupError: for an unknown discretisation or other bad arguments.
 
-    Source: Lindeberg 2022, eq. 24.
+    Source: Lindeberg 2022; the discrete derivatives: Lindeberg 1990 and 1993, see `DiscreteGaussianBasis`.
 
     Example:
         >>> import torch, scalegroup as sg

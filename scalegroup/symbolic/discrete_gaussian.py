@@ -32,7 +32,7 @@ def discrete_gaussian(variance: float, reach: int) -> Array:
     Raises:
         ScaleGroupError: for a negative variance or reach.
 
-    Source: Lindeberg, "Scale-space for discrete signals", 1990, eq. 33.
+    Source: Lindeberg, "Scale-space for discrete signals", 1990.
 
     Example:
         >>> discrete_gaussian(1.0, reach=2).round(4).tolist()
@@ -67,7 +67,7 @@ class DiscreteGaussianBasis(Basis):
         ScaleGroupError: for another order, or a `dim` that is no integer ≥ 1.
 
     Source: Lindeberg, "Discrete derivative approximations with scale-space properties", 1993; "Scale-covariant and
-        scale-invariant Gaussian derivative networks", 2022, section 6.
+        scale-invariant Gaussian derivative networks", 2022.
 
     Example:
         >>> basis = DiscreteGaussianBasis(dim=2)

@@ -63,7 +63,7 @@ class SplineBasis(Basis):
     Raises:
         ScaleGroupError: for a degree, size or dim that is no integer ≥ 1, or a knot or spread that is not positive.
 
-    Source: Bekkers, "B-Spline CNNs on Lie groups", 2020, section 3.
+    Source: Bekkers, "B-Spline CNNs on Lie groups", 2020.
 
     Example:
         >>> basis = SplineBasis(degree=3, size=5, dim=2)
@@ -122,7 +122,8 @@ class ResizedBasis(Basis):
     Raises:
         ScaleGroupError: for an even or non-positive size, an unknown interpolation, or a dim that is no integer ≥ 1.
 
-    Source: Xu et al., "Scale-invariant convolutional neural networks", 2014; cubic: Keys 1981, eq. 15.
+    Source: Xu et al., "Scale-invariant convolutional neural networks", 2014; cubic: Keys,
+        "Cubic convolution interpolation for digital image processing", 1981.
 
     Example:
         >>> basis = ResizedBasis(kernel_size=3, dim=1)
@@ -194,7 +195,7 @@ def scale_splines(extent: int, base: float, size: int, degree: int = 2, spread: 
     Raises:
         ScaleGroupError: for arguments outside of these ranges.
 
-    Source: Bekkers 2020, section 3.2, for the group of scales.
+    Source: Bekkers 2020, whose splines over a group these are for the group of scales.
 
     Example:
         >>> scale_splines(3, base=2.0, size=2, degree=1).round(3).tolist()
