@@ -188,8 +188,8 @@ def first_run(case: Case, device: torch.device, threads: int, patience: float) -
     """Time and peak memory of one run in a fresh process, which is stopped when its patience is over."""
     if device.type == "cuda":
         return _run(case, device)
-    here, there = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_run_apart, args=(there, case, threads), daemon=True)
+    here, there = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_run_apart, args=(there, case, threads), daemon=True)
     process.start()
     there.close()
     try:
@@ -207,8 +207,8 @@ def first_run(case: Case, device: torch.device, threads: int, patience: float) -
 
 
 # Children are copies of a process that has imported the library, what its layers import when made, and nothing else.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__, "torch._dynamo"])
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([__name__, "torch._dynamo"])
 
 
 def _run_apart(pipe: Connection, case: Case, threads: int) -> None:

@@ -47,7 +47,7 @@ def run(
             found.append(one)
             bar.update(task, advance=1, note=one.case.group)
     for grid in grids(found):
-        console.print(_rich(grid))
+        console.print(as_table(grid))
     if results is not None:
         results.mkdir(parents=True, exist_ok=True)
         about = machine(threads, device)
@@ -73,7 +73,8 @@ def chosen(cases: Sequence[Case], words: Sequence[str]) -> list[Case]:
     return found
 
 
-def _rich(grid: Grid) -> Table:
+def as_table(grid: Grid) -> Table:
+    """A table for the screen: words to the left, numbers to the right."""
     table = Table(title=grid.title, box=SIMPLE_HEAD, padding=(0, 0, 0, 1))
     for head, *cells in zip(grid.heads, *grid.rows, strict=True):
         words = any(cell[:1].isalpha() for cell in cells)

@@ -1,4 +1,4 @@
-"""The command line, on Lightning's: `scalegroup fit`, `validate`, `test`, `predict`, `demo` and `bench`."""
+"""The command line, on Lightning's: `fit`, `validate`, `test`, `predict`, `demo`, `bench` and `compare`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Any] = {
     "predict": commands.predict,
     "demo": demo,
     "bench": commands.bench,
+    "compare": commands.compare,
 }
 TRAINING = ("accumulate", "gradient", "limit_train", "limit_val", "max_", "min_", "overfit", "log_every", "sync_batch")
 CALLBACKS = (EquivarianceError,)  # what `--trainer.callbacks+=` knows by name, besides Lightning's

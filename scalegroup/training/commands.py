@@ -245,9 +245,7 @@ def compare(
         task, default = TASKS[train], asdict(budgets[train])
         budgets[train] = Budget(**default | {key: value for key, value in given.items() if value is not None})
         words = f"scalegroup compare --train {train}"
-        learn_methods(
-            train, names, budgets[train], root or task.root, runs, console, progress_bar(), threads, words
-        )
+        learn_methods(train, names, budgets[train], root or task.root, runs, console, progress_bar(), threads, words)
     if results is not None:
         for path in keep(results, rows, budgets, runs, listed):
             console.print(str(path))

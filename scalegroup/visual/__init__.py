@@ -1,4 +1,4 @@
-"""Pictures of results: Dice against scale, slices with truth and predictions, time against kernel width."""
+"""Pictures of results: Dice against scale, slices with predictions, time against kernel width, error against time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ try:
 except ImportError as _error:
     raise missing_extra("matplotlib", "viz") from _error
 
+from scalegroup.visual.methods import MethodPoint, plot_methods
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
 from scalegroup.visual.speed import Speed, plot_speeds
 
-__all__ = ["Curve", "Panel", "Speed", "plot_dice_curves", "plot_slices", "plot_speeds"]
+__all__ = ["Curve", "MethodPoint", "Panel", "Speed", "plot_dice_curves", "plot_methods", "plot_slices", "plot_speeds"]

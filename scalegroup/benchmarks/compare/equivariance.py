@@ -1,0 +1,145 @@
+"""How far methods are from equivariance: on the torus, as classifiers and as U-Nets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import product
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from scalegroup import check_equivariance
+from scalegroup.benchmarks.compare.inputs import band_limited, blob_images
+from scalegroup.benchmarks.compare.networks import classifier, features, layers_of, settle, unet
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields import FieldType
+
+FACTOR = 2**0.5  # of the networks; on the torus each method has its own
+TORUS_SIZES = {1: 72, 2: 48, 3: 24}  # samples per axis of the smaller torus, at least
+TORUS_CHANNELS = {1: 4, 2: 4, 3: 2}
+HIGHEST = math.pi / 2  # radians per sample of the smaller torus
+MORE_SCALES = 4  # that a window is widened by at most
+POWERS = range(1, 13)  # of the base, out of which a factor for the torus is chosen
+SIZES = {1: 96, 2: 64, 3: 32}  # samples per axis of images of blobs
+IMAGES = 8  # of blobs, for a classifier: their logits have a spread
+CHANNELS = (4, 8)  # of the networks that are measured whole
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Relative errors of a method; nan where something does not exist.
+
+    Attributes:
+        value: of what comes out.
+        inner: on the torus the error with every activation replaced by the identity, that of kernels alone; of a U-Net
+            the worst scale before the projection over the scales.
+        factor: by which the input was scaled.
+        trivial: the error if nothing had to be done to the output; it has to be large.
+    """
+
+    value: float
+    inner: float = NAN
+    factor: float = FACTOR
+    trivial: float = NAN
+
+
+def torus_errors(name: str, dim: int, seed: int = 0) -> Errors:
+    """The error of lifting, norm, activation, convolution, norm and activation on a torus, where scaling is exact.
+
+    The factor is the smallest power of the method's base that is a ratio of two small integers: 2 for √2. Where there
+    is an axis of scales it is the error of the worst scale that reads nothing beyond the window; a window without such
+    a scale is made wider. The norms have the statistics of one batch of random images. All weights are random.
+
+    Args:
+        name: of a method with layers, or of a plain network.
+        dim: number of axes.
+        seed: of weights and inputs. Default 0.
+
+    Raises:
+        ScaleGroupError: for a method without layers, and for a base of which no power is a ratio of small integers.
+
+    Example:
+        >>> torus_errors("plain", 1).value > 0.1
+        True
+    """
+    channels = TORUS_CHANNELS[dim]
+    kind = layers_of(name)
+    found = Errors(NAN)
+    for more in range(MORE_SCALES + 1):
+        layers = kind(dim, num_scales=kind.num_scales + more)
+        torch.manual_seed(seed)
+        found = _on_torus(features(layers, channels), layers.field(channels), seed)
+        if not math.isnan(found.value):
+            break
+    return found
+
+
+def _on_torus(network: torch.nn.Module, out: FieldType, seed: int) -> Errors:
+    group: Any = out.group
+    factor, size = fitting(group.base, TORUS_SIZES[group.dim])
+    settle(network, band_limited(2, group.dim, size, HIGHEST, seed))
+    options: dict[str, Any] = {"size": size, "wmax": HIGHEST, "seed": seed, "dtype": torch.float32}
+    report = check_equivariance(network, factor, "torus", in_type=1 * group.scalar, out_type=out, **options)
+    return Errors(report.errors.error, report.linear.error, factor, report.trivial)
+
+
+def fitting(base: float, size: int) -> tuple[float, int]:
+    """The smallest power of a base, and the smallest torus of at least `size` samples that it turns into a whole one.
+
+    Raises:
+        ScaleGroupError: if there is none.
+
+    Example:
+        >>> fitting(2**0.5, 24), fitting(1 / 0.9, 24)
+        ((2.0..., 24), (1.1..., 27))
+    """
+    for power, side in product(POWERS, range(size, 2 * size)):
+        if abs(base**power * side - round(base**power * side)) < 1e-6:
+            return base**power, side
+    raise ScaleGroupError("a base with a power that is a ratio of small integers", f"{base:g}", "such as 2**0.5")
+
+
+def classifier_error(name: str, dim: int, seeds: int = 3) -> Errors:
+    """By how much a classifier's logits change when everything in the image becomes √2 times as large.
+
+    `‖y(L_a f) - y(f)‖ / ‖y(f) - mean over the images‖`, so that nothing is won by an output that is always the same;
+    the mean over random weights. The norms have the statistics of the images.
+
+    Args:
+        name: of a method or a plain network.
+        dim: number of axes.
+        seeds: of weights and images. Default 3.
+    """
+    ratios = []
+    for seed in range(seeds):
+        torch.manual_seed(seed)
+        network = classifier(name, dim, channels=CHANNELS)
+        f, g = (blob_images(IMAGES, dim, SIZES[dim], factor, seed=seed) for factor in (1.0, FACTOR))
+        settle(network, f)
+        with torch.no_grad():
+            before, after = network(f), network(g)
+        ratios.append(float((after - before).norm() / (before - before.mean(dim=0)).norm()))
+    return Errors(fmean(ratios))
+
+
+def unet_error(name: str, dim: int, seed: int = 0) -> Errors:
+    """By how much a U-Net's output departs from scaling with its input, for blobs that become √2 times as large.
+
+    Args:
+        name: of a method or a plain network.
+        dim: number of axes.
+        seed: of weights and blobs. Default 0.
+
+    Raises:
+        ScaleGroupError: for a method without U-Net.
+    """
+    torch.manual_seed(seed)
+    network: Any = settle(unet(name, dim, CHANNELS), blob_images(4, dim, SIZES[dim], seed=seed))
+    if not isinstance(getattr(network, "in_type", None), FieldType):
+        network.in_type = 1 * layers_of(name)(dim).group.scalar  # what the scales before the projection are known by
+    report = check_equivariance(network, FACTOR, size=SIZES[dim], seed=seed, dtype=torch.float32)
+    inner = report.per_scale if report.before is not None else NAN
+    return Errors(report.projected, inner, FACTOR, report.trivial)

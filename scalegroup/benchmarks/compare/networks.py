@@ -1,0 +1,159 @@
+"""The same networks by every method, and by the plain ones that they are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+from scalegroup import methods
+from scalegroup.errors import ScaleGroupError
+from scalegroup.methods.layers import Layers, ScalarLayers
+from scalegroup.methods.networks import LayerClassifier, LayerUNet, block
+from scalegroup.methods.registry import BEYOND, TABLE
+
+PLAIN = "plain"  # the reference of all ratios
+WIDE = "plain7"  # a plain network too, with kernels about as wide as those of the methods
+CHANNELS = (16, 32)  # of classifiers that learn and are timed
+CLASSES = 10
+
+
+class WidePlainLayers(ScalarLayers):
+    """Plain convolutions of 7 samples along each axis: what a method is compared with that has wide kernels."""
+
+    num_scales = 1
+
+    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """torch's own convolution."""
+        convolution = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)[self.dim - 1]
+        return convolution(in_channels, out_channels, 7, padding=3)
+
+
+def chosen_names(words: str) -> list[str]:
+    """The names in a text such as "plain,sosnovik2019"; "all" are the plain networks and all methods.
+
+    Raises:
+        ScaleGroupError: for a name that is not known.
+
+    Example:
+        >>> chosen_names("plain7, plain")
+        ['plain7', 'plain']
+    """
+    names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    if not names:
+        raise ScaleGroupError("names of methods, or all", repr(words), "such as plain,ours")
+    if names == ["all"]:
+        return [PLAIN, WIDE, *TABLE, *BEYOND]
+    for name in names:
+        if name != WIDE:
+            methods.get(name)
+    return names
+
+
+def chosen_dims(words: str) -> list[int]:
+    """The numbers of axes in a text such as "2,3".
+
+    Example:
+        >>> chosen_dims("2,3")
+        [2, 3]
+    """
+    dims = [word.strip() for word in words.split(",")]
+    if not set(dims) <= {"1", "2", "3"}:
+        raise ScaleGroupError("numbers of axes out of 1, 2, 3", repr(words), "such as 2,3")
+    return [int(word) for word in dict.fromkeys(dims)]
+
+
+def has_dim(name: str, dim: int) -> bool:
+    """Whether there is such a network for images of so many axes."""
+    return name == WIDE or dim in methods.get(name).dims
+
+
+def layers_of(name: str) -> type[Layers]:
+    """The layers of a method.
+
+    Raises:
+        ScaleGroupError: for a method without.
+    """
+    kind = WidePlainLayers if name == WIDE else methods.get(name).layers
+    if kind is None:
+        raise ScaleGroupError("a method with layers", name, "it is about whole networks")
+    return kind
+
+
+def classifier(name: str, dim: int, channels: Sequence[int] = CHANNELS) -> torch.nn.Module:
+    """A classifier of images of one channel.
+
+    Args:
+        name: of a method or a plain network.
+        dim: number of axes of space.
+        channels: feature maps of each level. Default (16, 32).
+
+    Shape:
+        `(batch, 1, *space)` to `(batch, 10)`.
+
+    Example:
+        >>> classifier("plain7", 2)(torch.zeros(3, 1, 16, 16)).shape
+        torch.Size([3, 10])
+    """
+    if name == WIDE:
+        return LayerClassifier(WidePlainLayers(dim), 1, CLASSES, channels)
+    return methods.classifier(name, dim=dim, in_channels=1, num_classes=CLASSES, channels=channels)
+
+
+def unet(name: str, dim: int, channels: tuple[int, int]) -> torch.nn.Module:
+    """A U-Net of two levels from one channel to one.
+
+    Args:
+        name: of a method or a plain network.
+        dim: number of axes of space.
+        channels: feature maps of each level.
+
+    Raises:
+        ScaleGroupError: if there is none by this method.
+    """
+    if name == WIDE:
+        return LayerUNet(WidePlainLayers(dim), 1, 1, channels, (2,))
+    return methods.unet(name, dim=dim, in_channels=1, out_channels=1, channels=channels, strides=(2,))
+
+
+def features(layers: Layers, channels: int) -> torch.nn.Sequential:
+    """Lifting, norm, activation, convolution, norm, activation: what networks by a method consist of.
+
+    Args:
+        layers: of the method.
+        channels: feature maps.
+    """
+    return torch.nn.Sequential(*block(layers, 1, channels, lifts=True), *block(layers, channels, channels))
+
+
+def settle(network: torch.nn.Module, images: torch.Tensor) -> torch.nn.Module:
+    """Gives all norms the statistics of one batch of images, and puts the network into eval mode.
+
+    Without it the norms of a new network would leave its activations near zero, where smooth ones are all but linear.
+
+    Args:
+        network: any, with norms that have a momentum.
+        images: `(batch, channels, *space)`.
+
+    Example:
+        >>> norm = torch.nn.BatchNorm1d(1)
+        >>> settle(norm, torch.tensor([[[1.0, 3.0]]])).running_mean
+        tensor([2.])
+    """
+    with torch.no_grad(), _whole_momentum(network.modules()):
+        network.train()(images)
+    return network.eval()
+
+
+@contextmanager
+def _whole_momentum(parts: Iterable[torch.nn.Module]) -> Iterator[None]:
+    """A new batch replaces the statistics instead of moving them a little."""
+    before = {part: part.momentum for part in parts if isinstance(getattr(part, "momentum", None), float)}
+    for part in before:
+        part.momentum = 1.0  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for part, momentum in before.items():
+            part.momentum = momentum
