@@ -25,6 +25,7 @@ from torch import Tensor
 
 from scalegroup import nn
 from scalegroup.fields import FieldType
+from scalegroup.methods.ghosh2019 import RADIUS
 from scalegroup.methods.marcos2018 import VectorLayers
 from scalegroup.methods.method import Method
 from scalegroup.nn.module import check_types, group_of
@@ -41,7 +42,7 @@ class SteerableMaxConv(nn.EquivariantModule):
     Args:
         in_type: scalar fields, or vectors `group.phase(ω)`, which every scale sees turned by its own angle.
         out_type: vectors `group.phase(ω)`; the scales are those of their group.
-        basis: of the filters. Default `LogRadialBasis`.
+        basis: of the filters. Default `LogRadialBasis` with a radius of 3.5 voxels at scale 1.
         sharpness: β. Default 20.
         return_scale: return m and κ in place of the vectors. Default False.
         options: of `nn.GroupConv`, such as `sigma` and `padding_mode`.
@@ -79,7 +80,7 @@ class SteerableMaxConv(nn.EquivariantModule):
         vectors = any(isinstance(rep, Phase) for _, rep in in_type.blocks)
         self.spread = nn.VectorToScale(in_type) if vectors else None
         source = in_type if self.spread is None else self.spread.out_type
-        basis = LogRadialBasis(group_of(in_type).dim) if basis is None else basis
+        basis = LogRadialBasis(group_of(in_type).dim, support=RADIUS) if basis is None else basis
         self.conv = nn.GroupConv(source, out_type.num_fields * group_of(in_type).regular, basis=basis, **options)
         self.vector = nn.ScaleToVector(self.conv.out_type, rate, sharpness)
         self.return_scale = bool(return_scale)
