@@ -4,6 +4,7 @@ from scalegroup.nn.conv import GroupConv, GroupConvTranspose
 from scalegroup.nn.differential_invariants import DifferentialInvariants
 from scalegroup.nn.downsample import Downsample
 from scalegroup.nn.dropout import Dropout
+from scalegroup.nn.fourier import FourierConv, FourierDownsample, FourierPointwise
 from scalegroup.nn.freeze import freeze
 from scalegroup.nn.haar import HaarLift, ToHaar, ToUniform
 from scalegroup.nn.linear import Linear
@@ -27,6 +28,9 @@ __all__ = [
     "Downsample",
     "Dropout",
     "EquivariantModule",
+    "FourierConv",
+    "FourierDownsample",
+    "FourierPointwise",
     "GroupConv",
     "GroupConvTranspose",
     "GroupNorm",
