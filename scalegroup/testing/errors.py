@@ -16,7 +16,7 @@ from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.groups.checks import as_integer
 from scalegroup.nn.module import Samples, each, grids, on_grids
 from scalegroup.testing.experiment import Experiment, Protocol, group_of
-from scalegroup.testing.inputs import AnalyticField, centred, lines
+from scalegroup.testing.inputs import AnalyticField, centred, dilation_matrix, lines
 from scalegroup.testing.places import Axes, input_places, product_of_strides, sampled
 from scalegroup.testing.sampling import at_positions, circular, with_padding
 
@@ -39,7 +39,7 @@ class EquivarianceErrors:
         channels: error of each compared scale channel, over all regular fields.
         truncated: for each of them, whether a layer wanted to read a scale beyond the window for it. Those errors
             belong to the truncated window, not to the layers.
-        scalar: error of the scalar and character fields.
+        scalar: error of the fields without scales: scalars, characters, vectors that turn.
         projected_max: error of the maximum over the scales of the window.
         projected_mean: error of the mean over the scales of the window.
         trivial: the negative twin, `‖f(L_a x) - f(x)‖ / ‖f(x)‖`: as if nothing had to be done to the output. It must
@@ -270,7 +270,7 @@ def _compare_on_grid(
     scalars = [line for line in lines(field) if line.scales is None]
     starts = [line.start for line in lines(field) if line.scales is not None]
     scales = next((line.scales for line in lines(field) if line.scales is not None), ())
-    gains = torch.tensor([a**line.weight for line in scalars], dtype=y_f.dtype).view(-1, *[1] * (y_f.ndim - 2))
+    gains = torch.from_numpy(dilation_matrix(scalars, a)).to(y_f)
     singles = [line.start for line in scalars]
 
     window = [start + k for start in starts for k in range(len(scales))]
@@ -284,7 +284,7 @@ def _compare_on_grid(
         scales=scales[:count],
         channels=tuple(relative_error(stack_g[:, :, k + steps], stack_f[:, :, k]) for k in range(count)),
         truncated=tuple(not reach[0] <= k < top for k in range(count)),
-        scalar=relative_error(moved[:, singles], gains * y_f[:, singles]),
+        scalar=relative_error(moved[:, singles], torch.einsum("kl,bl...->bk...", gains, y_f[:, singles])),
         projected_max=relative_error(stack_g.amax(2), stack_f.amax(2)),
         projected_mean=relative_error(stack_g.mean(2), stack_f.mean(2)),
         trivial=relative_error(still, y_f),

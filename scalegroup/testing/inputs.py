@@ -16,7 +16,7 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.base import Element
-from scalegroup.representations import DirectSum, Irrep, Regular, Representation, TensorProduct
+from scalegroup.representations import DirectSum, Irrep, Phase, Regular, Representation, TensorProduct
 
 Array = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
@@ -24,17 +24,21 @@ ALL_SCALES = (0.0, math.inf)
 
 
 class Line(NamedTuple):
-    """A part of the channel axis that dilations do not mix with the rest.
+    """A part of the channel axis that dilations do not mix with the rest, but for pairs that turn.
 
     Attributes:
         start: its first channel.
         weight: values are multiplied by `s**weight`.
         scales: the scales of its channels, ascending; `None` for one channel that has no scale.
+        rate: of the components of a vector that turns by `rate ln s`. Default 0.
+        partner: 1 if the other component is the next line, -1 if it is the one before. Default 0: there is none.
     """
 
     start: int
     weight: float
     scales: tuple[float, ...] | None
+    rate: float = 0.0
+    partner: int = 0
 
     @property
     def channels(self) -> slice:
@@ -53,16 +57,42 @@ def lines(field_type: FieldType) -> list[Line]:
         >>> group = ScaleTranslationGroup(dim=2, base=2.0, num_scales=2)
         >>> for line in lines(1 * group.character(-1) + 1 * group.regular):
         ...     print(line)
-        Line(start=0, weight=-1.0, scales=None)
-        Line(start=1, weight=0.0, scales=(1.0, 2.0))
+        Line(start=0, weight=-1.0, scales=None, rate=0.0, partner=0)
+        Line(start=1, weight=0.0, scales=(1.0, 2.0), rate=0.0, partner=0)
     """
     scales = tuple(getattr(field_type.group, "scales", ()))
     result, start = [], 0
     for multiplicity, representation in field_type.blocks:
+        if isinstance(representation, Phase):
+            pair = [(representation.rate, 1), (representation.rate, -1)] * multiplicity
+            result += [Line(start + n, 0.0, None, *turn) for n, turn in enumerate(pair)]
+            start += len(pair)
+            continue
         for weight, on_window in _behaviours(representation) * multiplicity:
             result.append(Line(start, weight, scales if on_window else None))
             start = result[-1].channels.stop
     return result
+
+
+def dilation_matrix(parts: Sequence[Line], factor: float) -> Array:
+    """What a dilation by any factor does to the values of these lines; those of a vector come together.
+
+    Example:
+        >>> from scalegroup.groups import ScaleTranslationGroup
+        >>> group = ScaleTranslationGroup(dim=1)
+        >>> field = 1 * group.phase(math.pi / 6 / math.log(2)) + 1 * group.character(2)
+        >>> dilation_matrix(lines(field), 2.0).round(3)
+        array([[ 0.866, -0.5  ,  0.   ],
+               [ 0.5  ,  0.866,  0.   ],
+               [ 0.   ,  0.   ,  4.   ]])
+    """
+    matrix = np.zeros((len(parts), len(parts)))
+    for n, line in enumerate(parts):
+        gain, angle = factor**line.weight, line.rate * math.log(factor)
+        matrix[n, n] = gain * math.cos(angle)
+        if line.partner:
+            matrix[n, n + line.partner] = -line.partner * gain * math.sin(angle)
+    return matrix
 
 
 def _behaviours(representation: Representation) -> list[tuple[float, bool]]:
@@ -148,8 +178,7 @@ class AnalyticField(ABC):
         return replace(self, field_type=self.field_type.with_group(group.window(1, group.first + index)))
 
     def _dilate(self, factor: float) -> Self:
-        weights = np.array([line.weight for line in lines(self.field_type)])
-        amplitudes = self.amplitudes * factor ** weights[:, None]
+        amplitudes = np.einsum("kl,bla->bka", dilation_matrix(lines(self.field_type), factor), self.amplitudes)
         phases = self.phases - self.rates * math.log(factor)
         extent = (factor * self.extent[0], factor * self.extent[1])
         return replace(self, amplitudes=amplitudes, phases=phases, extent=extent)

@@ -50,7 +50,7 @@ def test_acting_twice_is_acting_by_the_product(a: float, b: float, kind: int) ->
 @given(data=st.data(), kind=st.integers(0, 1))
 def test_group_elements_move_points_and_turn_components(data: st.DataObject, kind: int) -> None:
     group = ScaleTranslationGroup(dim=2, base=2.0, num_scales=3, rotations="c4")
-    field = 1 * group.irrep(1, weight=0.5) + 1 * group.scalar
+    field = 1 * group.irrep(1, weight=0.5) + 2 * group.phase(0.7) + 1 * group.scalar
     f = [Blobs.random(field, radius=3.0), Waves.random(field, period=12)][kind]
     g = group.sample(np.random.default_rng(data.draw(st.integers(0, 100))))
     points = np.random.default_rng(1).uniform(-3, 3, (4, 2))
