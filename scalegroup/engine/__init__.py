@@ -1,6 +1,6 @@
 """How the one contraction behind every convolution is executed."""
 
-from scalegroup.engine import dense, native, separable, slabs, spectral
+from scalegroup.engine import dense, native, separable, slabs, spectral, wide
 from scalegroup.engine.autocast import autocasts, without_autocast
 from scalegroup.engine.contraction import Contraction, Term
 from scalegroup.engine.cost import Cost
@@ -35,5 +35,6 @@ __all__ = [
     "smooth",
     "spectral",
     "tell_compiler",
+    "wide",
     "without_autocast",
 ]

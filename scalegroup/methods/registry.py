@@ -36,6 +36,17 @@ BEYOND = ("barisin2024", "li2024")
 REFERENCE = "plain"
 
 
+def names(beyond: bool = False) -> builtins.list[str]:
+    """The names of all methods in the order of the table.
+
+    Example:
+        >>> import scalegroup as sg
+        >>> sg.methods.names()[:2]
+        ['kanazawa2014', 'xu2014']
+    """
+    return [*TABLE, *BEYOND] if beyond else [*TABLE]
+
+
 def get(name: str) -> Method:
     """The entry of a method.
 
@@ -50,11 +61,11 @@ def get(name: str) -> Method:
         >>> sg.methods.get("sosnovik2021").kind
         'filter dilation'
     """
-    names = (*TABLE, *BEYOND, REFERENCE)
-    if name not in names:
-        near = get_close_matches(str(name), names, 1, 0.4)
+    known = [*names(beyond=True), REFERENCE]
+    if name not in known:
+        near = get_close_matches(str(name), known, 1, 0.4)
         hint = f"perhaps {near[0]!r} is meant" if near else "sg.methods.list() shows them"
-        raise ScaleGroupError(f"a method out of {', '.join(names)}", repr(name), hint)
+        raise ScaleGroupError(f"a method out of {', '.join(known)}", repr(name), hint)
     method: Method = import_module(f"scalegroup.methods.{name}").METHOD
     return method
 
@@ -73,8 +84,7 @@ def list(beyond: bool = False) -> MethodTable:
         >>> print(table)  # doctest: +ELLIPSIS
         method ...
     """
-    names = TABLE + BEYOND if beyond else TABLE
-    return MethodTable(tuple(get(name) for name in names))
+    return MethodTable(tuple(get(name) for name in names(beyond)))
 
 
 def classifier(
@@ -190,14 +200,3 @@ def _given(method: Method, builder: str, scales: dict[str, Any]) -> dict[str, An
         hint = "leave it out; this method's networks choose their scales themselves"
         raise ScaleGroupError(f"no {unknown[0]} for {method.name}", given[unknown[0]], hint)
     return given
-
-
-def names(beyond: bool = False) -> builtins.list[str]:
-    """The names of all methods in the order of the table.
-
-    Example:
-        >>> import scalegroup as sg
-        >>> sg.methods.names()[:2]
-        ['kanazawa2014', 'xu2014']
-    """
-    return [method.name for method in list(beyond)]

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import product
-from math import lcm, prod
+from math import lcm
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from scalegroup.engine import METHODS, AxisOperator, Contraction, Plan, Term, contract, dense, resample
+from scalegroup.engine import METHODS, AxisOperator, Contraction, Plan, Term, contract, dense, resample, wide
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import declared_error
 from scalegroup.nn.basis import as_basis, as_scale_basis
-from scalegroup.nn.grid import GridModule, choice, functions_name, interpolation_error
+from scalegroup.nn.grid import choice, interpolation_error
 from scalegroup.nn.haar import all_on_voxels, haar_grids
-from scalegroup.nn.initialisation import weight_std
+from scalegroup.nn.kernels import KernelModule
 from scalegroup.nn.module import Samples, check_types, grids, group_of, has_scales, on_grids
 from scalegroup.nn.paths import check_blocks, out_window, paths
 from scalegroup.nn.plan import plan
@@ -31,10 +29,8 @@ from scalegroup.symbolic import Basis, HermiteBasis, JointBasis
 SCALE_PADDINGS = ("zeros", "replicate", "valid")
 
 
-class Convolution(GridModule):
+class Convolution(KernelModule):
     """Base of `GroupConv`, which documents the arguments, and of `GroupConvTranspose`."""
-
-    constraint: Tensor
 
     def __init__(
         self,
@@ -111,42 +107,6 @@ class Convolution(GridModule):
         if value % own:
             raise ScaleGroupError(expected, value, hint)
         return value
-
-    def _extent(self, i: int, j: int) -> int:
-        both = isinstance(self.in_type.blocks[i][1], Regular) and isinstance(self.out_type.blocks[j][1], Regular)
-        return self.scale_extent if both else 1
-
-    def _scale_functions(self, i: int, j: int) -> int:
-        """The number of learned taps over the scales, or of the functions whose sum they are."""
-        extent = self._extent(i, j)
-        return extent if extent == 1 or self.scale_basis is None else len(self.scale_basis)
-
-    def reset_parameters(self) -> None:
-        """New random weights that keep the variance of constants and of noise; biases are zero."""
-        constraint = self.constraint.cpu().numpy()
-        for (i, j), weight in zip(self.paths, self.weights, strict=True):
-            white = not isinstance(self.in_type.blocks[i][1], Regular)
-            variance = (constraint**2).T @ weight_std(self.basis, self.sigma, white) ** 2
-            siblings = [k for k, target in self.paths if target == j]
-            fan_in = sum(self.in_type.blocks[k][0] * self._extent(k, j) for k in siblings)
-            gain = prod(self.stride) if self.transposed else 1.0  # a fine sample has 1/gain coarse neighbours
-            if self.scale_basis is not None and self._extent(i, j) > 1:  # taps of unit variance, in the mean
-                gain /= float(np.sqrt((np.array(self.scale_basis) ** 2).sum(axis=0).mean()))
-            with torch.no_grad():
-                weight.normal_().mul_(torch.from_numpy(np.sqrt(variance / fan_in) * gain).to(weight))
-        if self.bias is not None:
-            torch.nn.init.zeros_(self.bias)
-
-    def build(self) -> None:
-        """Make the taps of all scales, and the constraint on the weights."""
-        super().build()
-        functions = len(self.basis)
-        constraint = self.basis.zero_mean_constraint() if self.admissible else np.eye(functions)
-        self.register_constant("constraint", constraint)
-        if self.scale_basis is not None:
-            self.register_constant("scale_functions", np.array(self.scale_basis))
-        if self.frozen:
-            self.freeze()
 
     @property
     def declared_error(self) -> float:
@@ -253,6 +213,10 @@ class Convolution(GridModule):
         factors: list[float],
         contraction: Contraction,
     ) -> list[Tensor]:
+        if isinstance(self.basis, JointBasis) and self.method == "auto" and not self.frozen:
+            weight = self.coefficients(p)
+            if wide.pays(x[0].shape[0], weight.shape, operators, contraction):
+                return wide.contract(x, weight, operators, contraction, self._functions(operators, factors))
         if isinstance(self.basis, JointBasis) or (self.frozen and self.method != "spectral"):
             kernels = self._kernels(p, operators, factors)
             return dense.contract(x, self.weights[p], operators, contraction, kernels)
@@ -283,15 +247,6 @@ class Convolution(GridModule):
         """
         return plan(self, input_shape, measure)
 
-    def coefficients(self, path: int = 0) -> Tensor:
-        """Coefficients `(out, in, scale_extent, F)` of the basis functions: the weights after their constraint."""
-        weight: Tensor = self.weights[path]
-        if self.admissible:
-            weight = weight @ self.constraint.to(weight).t()
-        if self.scale_basis is None or self._extent(*self.paths[path]) == 1:
-            return weight
-        return torch.einsum("oimf,mt->oitf", weight, self.scale_functions.to(weight))
-
     def terms(self, i: int, j: int) -> tuple[Term, ...]:
         """Which scales of the input block `i` feed which of the output block `j`, by which operator and tap."""
         in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
@@ -317,61 +272,6 @@ class Convolution(GridModule):
         power = getattr(out_rep, "weight", 0.0) - getattr(in_rep, "weight", 0.0)
         return [share * scale**power for scale in scales]
 
-    # Frozen: the same function with constant dense kernels and torch's own convolutions.
-
-    def freeze(self) -> None:
-        """Replace the contraction by constant kernels, one for each scale and phase; see `nn.freeze`."""
-        super().freeze()
-        if self.method == "spectral":  # whose kernels depend on the size of the volume
-            return
-        for p, (i, j) in enumerate(self.paths):
-            for s, t, phases in product(range(len(self.scales)), range(self._extent(i, j)), self.all_phases()):
-                value = self._kernel(p, s, t, phases).detach()
-                self.register_buffer(_kernel_name(p, s, t, phases), value, persistent=False)
-
-    def kernels(self, scale: int = 0, tap: int = 0, path: int = 0) -> Tensor:
-        """The kernel of one scale as the layer would apply it on the grid, `(out, in, *K)`, centred.
-
-        Args:
-            scale: index of a scale. Default 0, the finest, and the only one where each scale has a grid of its own.
-            tap: index of the neighbouring scale that it reads, below `scale_extent`. Default 0.
-            path: index of the pair of blocks, see `paths`. Default 0.
-
-        Example:
-            >>> import scalegroup as sg
-            >>> group = sg.ScaleTranslationGroup(dim=2, base=2.0, num_scales=2)
-            >>> lift = sg.nn.GroupConv(1 * group.scalar, 3 * group.regular)
-            >>> [tuple(lift.kernels(scale).shape) for scale in (0, 1)]
-            [(3, 1, 11, 11), (3, 1, 19, 19)]
-        """
-        return self._kernel(path, scale, tap, (0,) * self.basis.dim)
-
-    def _kernel(self, path: int, scale: int, tap: int, phases: tuple[int, ...]) -> Tensor:
-        coefficients = self.coefficients(path)[:, :, tap]
-        if isinstance(self.basis, JointBasis):
-            functions: Tensor = getattr(self, functions_name(scale, phases))
-            return torch.tensordot(coefficients, functions.to(coefficients), dims=1)  # type: ignore[no-any-return]
-        taps = [self.taps_of(scale, axis, half)[0] for axis, half in enumerate(phases)]
-        return dense.kernel(coefficients, taps, self.products)
-
-    def _kernels(
-        self, p: int, operators: list[list[AxisOperator]], factors: list[float]
-    ) -> dict[tuple[int, int], Tensor]:
-        """The full kernels of all scales in use and their taps: constants where the layer is frozen."""
-        kernels = {}
-        active = [0] * len(operators) if self.on_grids else self.active_scales()
-        for n, (s, axes, factor) in enumerate(zip(active, operators, factors, strict=True)):
-            phases = self.phases([axis.n_in for axis in axes], [axis.n_out for axis in axes])
-            for t in range(self._extent(*self.paths[p])):
-                value = getattr(self, _kernel_name(p, s, t, phases)) if self.frozen else self._kernel(p, s, t, phases)
-                kernels[n, t] = value if factor == 1 else value * factor
-        return kernels
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        if self.frozen:
-            self.freeze()
-
     def extra_repr(self) -> str:
         """Types, basis and width, then what differs from the defaults, in the order of the arguments."""
         orders = getattr(self.basis, "order", None)
@@ -392,7 +292,3 @@ class Convolution(GridModule):
         }
         parts += self.unusual(**defaults)
         return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
-
-
-def _kernel_name(path: int, scale: int, tap: int, phases: tuple[int, ...]) -> str:
-    return f"kernel_{path}_{scale}_{tap}_" + "".join(map(str, phases))

@@ -1,0 +1,157 @@
+"""Kernels that are no products, as products of spectra: full arrays are too wide for a convolution in space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import log2, prod
+
+import torch
+from torch import Tensor
+
+from scalegroup.engine.autocast import at_least_float32, without_autocast
+from scalegroup.engine.contraction import Contraction
+from scalegroup.engine.operators import AxisOperator
+
+MOST = 2**28  # bytes that the spectra of the kernels of one operator may take
+WORTH = 3  # times as many multiply-adds in space cost as much as those of spectra, which wait for memory
+
+
+class _Frame:
+    """The extended grid that all operators on one grid read from, and the lengths of the transforms."""
+
+    def __init__(self, operators: Sequence[Sequence[AxisOperator]]) -> None:
+        axes = list(zip(*operators, strict=True))
+        self.first = [min(op.start for op in axis) for axis in axes]
+        self.lengths = [
+            max(op.start + op.stride * (op.n_out - 1) + op.taps.shape[1] for op in axis) - first
+            for axis, first in zip(axes, self.first, strict=True)
+        ]
+        self.sizes = [_smooth(length) for length in self.lengths]
+
+    @property
+    def points(self) -> int:
+        """How many frequencies a real array has."""
+        return prod(self.sizes[:-1]) * (self.sizes[-1] // 2 + 1)
+
+    def spectrum(self, x: Tensor, axes: Sequence[AxisOperator]) -> Tensor:
+        """Of `(batch, channels, *space)`, extended by its border: `(frequencies, batch, channels)`."""
+        for i, (axis, first, length) in enumerate(zip(axes, self.first, self.lengths, strict=True)):
+            x = replace(axis, taps=axis.taps[:, :1], start=first, stride=1, n_out=length).pad(x, i + 2)
+        return self.transform(x, 2)
+
+    def transform(self, x: Tensor, first: int) -> Tensor:
+        """The spectrum of the axes of space, from axis `first` on, as the first axis of the result."""
+        axes = tuple(range(first, x.ndim))
+        spectrum: Tensor = torch.fft.rfftn(x, self.sizes, axes)
+        return spectrum.flatten(first).movedim(first, 0)
+
+    def samples(self, spectrum: Tensor, axes: Sequence[AxisOperator]) -> Tensor:
+        """The outputs of an operator: `(frequencies, batch, channels)` to `(batch, channels, *coarse)`."""
+        shape = [*self.sizes[:-1], self.sizes[-1] // 2 + 1]
+        y: Tensor = torch.fft.irfftn(spectrum.movedim(0, 2).unflatten(2, shape), self.sizes, tuple(range(2, 2 + len(axes))))
+        for i, (axis, first) in enumerate(zip(axes, self.first, strict=True)):
+            start = axis.start - first
+            y = y[(slice(None),) * (i + 2) + (slice(start, start + axis.stride * (axis.n_out - 1) + 1, axis.stride),)]
+        return y
+
+
+def contract(
+    x: Sequence[Tensor],
+    weight: Tensor,
+    operators: Sequence[Sequence[AxisOperator]],
+    contraction: Contraction,
+    functions: Sequence[Tensor],
+) -> list[Tensor]:
+    """`y[:, :, out] += (W[:, :, t] · Ψ[op]) x[:, :, in]` over all terms, in the Fourier domain.
+
+    Correlation is a product of spectra, and the sum over terms and basis functions commutes with the transform: each
+    scale is transformed once, each output back once, and the functions are constants.
+
+    Args:
+        x: stacks `(batch, channels, scales, *space)`.
+        weight: `(out, in, taps, F)`.
+        operators: for each operator its axes, not transposed; of their taps the number counts.
+        contraction: what is computed.
+        functions: for each operator the functions on its grid, `(F, *K)`.
+    """
+    dtype = at_least_float32(x[0].dtype)
+    sources = [scale.to(dtype) for stack in x for scale in stack.unbind(2)]
+    weight = weight.to(dtype)
+    frames = _frames(operators)
+    spectra: dict[int, Tensor] = {}
+    outputs: dict[tuple[int, int], Tensor] = {}
+    with without_autocast(sources[0].device):
+        for op, axes in enumerate(operators):
+            terms = [term for term in contraction.terms if term.operator == op]
+            if not terms:
+                continue
+            frame = frames[op]
+            basis = frame.transform(functions[op].to(weight), 1).conj()  # (frequencies, F)
+            for term in terms:
+                if term.source not in spectra:
+                    spectra[term.source] = frame.spectrum(sources[term.source], axes)
+                kernels = basis @ weight[:, :, term.tap].flatten(0, 1).t().to(basis.dtype)
+                y = spectra[term.source] @ kernels.unflatten(1, weight.shape[:2]).transpose(1, 2)
+                key = term.target, op
+                outputs[key] = outputs[key] + y if key in outputs else y
+    scales: dict[int, Tensor] = {}
+    for (target, op), spectrum in outputs.items():
+        y = frames[op].samples(spectrum, operators[op])
+        scales[target] = scales[target] + y if target in scales else y
+    stacks, done = [], 0
+    for count in contraction.outputs:
+        stacks.append(torch.stack([scales[done + n] for n in range(count)], dim=2).to(x[0].dtype))
+        done += count
+    return stacks
+
+
+def pays(
+    batch: int, weight_shape: Sequence[int], operators: Sequence[Sequence[AxisOperator]], contraction: Contraction
+) -> bool:
+    """Whether spectra are expected to be faster than full kernels in space, and small enough.
+
+    Transposed operators stay in space, and so does what is compiled: the compiler makes no code for complex numbers.
+    """
+    if operators[0][0].transposed or torch.compiler.is_compiling():
+        return False
+    out_channels, in_channels, _, functions = weight_shape
+    pairs = out_channels * in_channels
+    frames = _frames(operators)
+    space = spectral = 0.0
+    for term in contraction.terms:
+        axes = operators[term.operator]
+        points = frames[term.operator].points
+        if 8 * pairs * points > MOST:
+            return False
+        space += pairs * batch * prod([axis.n_out * axis.taps.shape[1] for axis in axes])
+        transforms = 5 * points * log2(2 * points) * batch * (in_channels + out_channels)
+        spectral += 4 * pairs * points * (batch + functions) + transforms
+    return space > WORTH * spectral
+
+
+def _frames(operators: Sequence[Sequence[AxisOperator]]) -> list[_Frame]:
+    """For each operator the frame that it shares with all others on its grid, so that a scale has one spectrum."""
+    grids: dict[tuple[int, ...], list[Sequence[AxisOperator]]] = {}
+    for axes in operators:
+        grids.setdefault(tuple(axis.n_in for axis in axes), []).append(axes)
+    frames = {space: _Frame(group) for space, group in grids.items()}
+    return [frames[tuple(axis.n_in for axis in axes)] for axes in operators]
+
+
+def _smooth(length: int) -> int:
+    """The next even number without prime factors above 5, whose transforms are fast.
+
+    Example:
+        >>> [_smooth(n) for n in (7, 38, 49)]
+        [8, 40, 50]
+    """
+    n = length + length % 2
+    while True:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 2

@@ -1,0 +1,117 @@
+"""All methods by name: the table, the same networks for each, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+import scalegroup as sg
+from scalegroup.methods.table import measured
+
+NAMES = [*sg.methods.names(beyond=True), "plain"]
+WITH_UNET = [name for name in NAMES if not sg.methods.get(name).no_unet]
+
+
+def test_the_table_is_the_posters_and_ours() -> None:
+    assert len(sg.methods.list()) == 14
+    assert sg.methods.names()[-2:] == ["wimmer2022", "ours"]
+    assert [method.name for method in sg.methods.list(beyond=True)][:14] == sg.methods.names()
+    assert all(method.beyond for method in sg.methods.list(beyond=True)[14:])
+    rows = {row["method"]: row for row in sg.methods.list().rows()}
+    assert (
+        rows["worrall2019"] | {"kind": "filter dilation", "interscale": "yes", "scales": "integer"}
+        == rows["worrall2019"]
+    )
+    assert rows["kanazawa2014"] | {"interscale": "no", "scales": "grid"} == rows["kanazawa2014"]
+    printed = str(sg.methods.list()).splitlines()
+    assert len(printed) == 15
+    assert printed[0].split() == [*" ".join(rows["ours"]).split()]
+
+
+def test_the_table_shows_what_compare_measured() -> None:
+    """The file in the package is what `scalegroup compare` wrote to docs/results."""
+    package = Path(sg.methods.__file__).parent / "measured.csv"
+    found = {(row["name"], row["dim"]) for row in csv.DictReader(package.read_text().splitlines())}
+    assert {(name, dim) for name in sg.methods.names() for dim in "23"} <= found
+    assert measured("ours", 3)["forward"] > 0
+    assert measured("ours", 7) == {}
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_classifier_learns_in_every_dimension(name: str, dim: int) -> None:
+    """The right shape, finite scores, and a gradient for every parameter (T8 of METHODS.md)."""
+    torch.manual_seed(0)
+    net = sg.methods.classifier(name, dim=dim, in_channels=2, num_classes=3, channels=(2, 3))
+    scores = net(torch.randn(2, 2, *[15, 16, 14][:dim]))
+    assert scores.shape == (2, 3)
+    (scores * torch.randn(2, 3)).sum().backward()
+    assert torch.isfinite(scores).all()
+    without = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not without
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("name", WITH_UNET)
+def test_every_unet_learns_in_every_dimension(name: str, dim: int) -> None:
+    torch.manual_seed(0)
+    net = sg.methods.unet(name, dim=dim, in_channels=1, out_channels=2, channels=(2, 3))
+    image = torch.randn(1, 1, *[17, 18, 16][:dim])
+    y = net(image)
+    assert y.shape == (1, 2, *image.shape[2:])
+    (y * torch.randn_like(y)).sum().backward()
+    assert torch.isfinite(y).all()
+    without = [key for key, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not without
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_of_one_network_fit_another_of_its_kind(name: str) -> None:
+    make = lambda: sg.methods.classifier(name, dim=2, channels=(2, 3)).eval()  # noqa: E731
+    one, other = make(), make()
+    other.load_state_dict(one.state_dict())
+    image = torch.randn(2, 1, 16, 16)
+    torch.testing.assert_close(one(image), other(image))
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(sg.ScaleGroupError, match="perhaps 'sosnovik2021' is meant"):
+        sg.methods.get("disco2021")
+    with pytest.raises(sg.ScaleGroupError, match=r"sg\.methods\.list"):
+        sg.methods.classifier("?")
+
+
+def test_a_base_that_a_method_cannot_represent_is_refused() -> None:
+    with pytest.raises(sg.ScaleGroupError, match="integer"):
+        sg.methods.classifier("worrall2019", dim=2, base=1.5)
+    assert sg.methods.unet("worrall2019", dim=2, channels=(2, 3), base=3, num_scales=2) is not None
+
+
+@pytest.mark.parametrize("dim", [0, 4, 2.5])
+def test_a_dimension_that_a_method_lacks_is_refused(dim: int) -> None:
+    with pytest.raises(sg.ScaleGroupError, match=r"dim out of \(1, 2, 3\) for sosnovik2019"):
+        sg.methods.classifier("sosnovik2019", dim=dim)
+
+
+def test_a_method_without_a_unet_says_why() -> None:
+    with pytest.raises(sg.ScaleGroupError, match=r"a method that allows a U-Net, received jansson2021: .+classifier"):
+        sg.methods.unet("jansson2021", dim=2)
+
+
+def test_counts_are_checked() -> None:
+    with pytest.raises(sg.ScaleGroupError, match=r"channels: integers >= 1, received \(8, 0\)"):
+        sg.methods.unet("plain", channels=(8, 0))
+    with pytest.raises(sg.ScaleGroupError, match="in_channels: integers"):
+        sg.methods.classifier("plain", in_channels=True)
+    with pytest.raises(sg.ScaleGroupError, match="2 strides for 3 levels"):
+        sg.methods.unet("plain", channels=(2, 3, 4), strides=(2,))
+
+
+def test_a_methods_file_is_short() -> None:
+    """Compositions of the library's parts, not second implementations."""
+    folder = Path(sg.methods.__file__).parent
+    lengths = {path.name: len(path.read_text().splitlines()) for path in folder.glob("*.py")}
+    assert {name: n for name, n in lengths.items() if n >= 200} == {}
