@@ -35,7 +35,8 @@ def weight_std(basis: Basis | JointBasis, sigma: float, input_is_white: bool) ->
     variance = np.where(has_mean, 1 / max(means.sum(), 1e-300), 0.0)
     if not has_mean.all():
         share = max(1 - float(variance @ gain), 0.1)
-        variance[~has_mean] = share / gain[~has_mean].sum()
+        total = float(gain[~has_mean].sum())
+        variance[~has_mean] = share / total if total > 0 else 0.0  # none of them has a sample other than zero
     return np.asarray(np.sqrt(variance))
 
 
