@@ -126,7 +126,7 @@ class VectorFieldLayers(VectorLayers):
 
     Args:
         dim: number of axes of space. Default 3.
-        base: ratio of neighbouring scales. Default 1.26.
+        base: ratio of neighbouring scales. Default 2^(1/3), the published 1.26.
         num_scales: number of scales, the middle one (or the one above it) is 1. Default 5; published are 8.
         kernel_size: samples of the kernels along each axis. Default 5.
 
@@ -135,7 +135,7 @@ class VectorFieldLayers(VectorLayers):
         6
     """
 
-    base = 1.26
+    base = 2 ** (1 / 3)
     num_scales = 5
     first = -2
     sampling = "haar"
