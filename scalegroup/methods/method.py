@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from scalegroup.errors import ScaleGroupError
 from scalegroup.methods.layers import Layers
 
 
@@ -44,3 +45,14 @@ class Method:
     unet: Callable[..., torch.nn.Module] | None = None
     no_unet: str = ""
     beyond: bool = False
+
+    def parts(self, dim: int = 3, base: float | None = None, num_scales: int | None = None) -> Layers:
+        """The layers for images of `dim` axes, on these scales or the method's own.
+
+        Raises:
+            ScaleGroupError: for a method that is about whole networks, and for scales that it cannot represent.
+        """
+        if self.layers is None:
+            hint = "use methods.classifier"
+            raise ScaleGroupError("a method with layers", f"{self.name}, which is about whole networks", hint)
+        return self.layers(dim, base, num_scales)

@@ -123,7 +123,7 @@ def classifier(
     scales = {"base": base, "num_scales": num_scales}
     if method.classifier is not None:
         return method.classifier(dim, in_channels, num_classes, tuple(channels), **_given(method, "classifier", scales))
-    return LayerClassifier(_layers(method, dim, scales), in_channels, num_classes, tuple(channels))
+    return LayerClassifier(method.parts(dim, base, num_scales), in_channels, num_classes, tuple(channels))
 
 
 def unet(
@@ -167,13 +167,7 @@ def unet(
     if method.unet is not None:
         own = _given(method, "unet", scales)
         return method.unet(dim, in_channels, out_channels, tuple(channels), tuple(strides), **own)
-    return LayerUNet(_layers(method, dim, scales), in_channels, out_channels, tuple(channels), tuple(strides))
-
-
-def _layers(method: Method, dim: int, scales: dict[str, Any]) -> Any:
-    if method.layers is None:
-        raise ScaleGroupError("a method with layers", method.name, "it is about whole networks")
-    return method.layers(dim, **scales)
+    return LayerUNet(method.parts(dim, base, num_scales), in_channels, out_channels, tuple(channels), tuple(strides))
 
 
 def _checked(method: Method, dim: int, **counts: Any) -> Method:
