@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from scalegroup.engine import ENGINES, Candidate, Contraction, Cost, Plan, autocasts, choose, cost_of, seconds
+from scalegroup.engine import ENGINES, Candidate, Contraction, Cost, Plan, autocasts, choose, cost_of, seconds, wide
 from scalegroup.errors import ScaleGroupError
 from scalegroup.nn.haar import haar_grids
 from scalegroup.nn.module import Samples, group_of, on_grids
+from scalegroup.symbolic import JointBasis
 
 if TYPE_CHECKING:
     from scalegroup.nn.convolution import Convolution
@@ -32,25 +33,33 @@ def plan(layer: Convolution, input_shape: Sequence[int] | Sequence[Sequence[int]
     operators = layer.operators(spaces)
     device, batch, size = next(layer.parameters()).device, shapes[0][0], _itemsize(layer)
     chosen: list[str] = []
-    costs, expected = dict.fromkeys(ENGINES, Cost(0, 0, 0)), dict.fromkeys(ENGINES, 0.0)
+    joint = isinstance(layer.basis, JointBasis)
+    engines = ["dense"] if joint else list(ENGINES)
+    costs, expected = dict.fromkeys(engines, Cost(0, 0, 0)), dict.fromkeys(engines, 0.0)
     for weight, (i, j) in zip(layer.weights, layer.paths, strict=True):
         terms = layer.terms(i, j)
         contraction = Contraction(layer.products, terms, (1 + max(term.target for term in terms),))
-        problem = (*weight.shape[:3], len(layer.products)), operators, contraction, size
-        for method in ENGINES:
+        problem = (*weight.shape[:3], len(layer.basis)), operators, contraction, size
+        for method in engines:
             cost = cost_of(method, *problem)
             costs[method] = Cost(*(a + b for a, b in zip(costs[method], cost, strict=True)))
             expected[method] += seconds(method, cost, weight.shape[0], batch, device)
-        chosen.append(choose(*problem, batch, device) if layer.method == "auto" else layer.method)
+        if joint:
+            fourier = layer.method == "auto" and wide.pays(batch, problem[0], operators, contraction)
+            chosen.append("spectral" if fourier else "dense")
+        else:
+            chosen.append(choose(*problem, batch, device) if layer.method == "auto" else layer.method)
     reason = "asked for"
     if layer.frozen and layer.method != "spectral":
         chosen, reason = ["dense"], "frozen: constant kernels"
+    elif joint and layer.method == "auto":
+        reason = "kernels that are no products: dense, or by their spectra where they are wide"
     elif layer.method == "auto":
         reason = "expected to be faster than the other of dense and separable, which compute the same"
-    runs = chosen if layer.frozen else ENGINES  # a frozen layer runs in one way
-    brief = [method for method in ENGINES if method in runs and expected[method] < LONGEST]
+    runs = chosen if layer.frozen else engines  # a frozen layer runs in one way
+    brief = [method for method in engines if method in runs and expected[method] < LONGEST]
     times = _measured(layer, shapes, brief) if measure else {}
-    candidates = [Candidate(method, costs[method], expected[method], times.get(method)) for method in ENGINES]
+    candidates = [Candidate(method, costs[method], expected[method], times.get(method)) for method in engines]
     title = f"{type(layer).__name__} {' '.join('×'.join(map(str, shape)) for shape in shapes)}"
     return Plan(title, " + ".join(sorted(set(chosen))), reason, tuple(candidates))
 
