@@ -48,7 +48,8 @@ class FoveatedChannels(torch.nn.Module):
         scales: spacing of the grid of each copy in voxels: the copy of scale 2 shows an object of size 2 as that of
             scale 1 shows one of size 1. Default 1/2, 1/√2, 1, √2, 2.
         mode: "fovmax" (default), "fovavg", "fovconc" or "swmax", see above.
-        size: samples along each axis of the central field, or of the sliding window. Default: as many as the image has.
+        size: samples along each axis of the central field, or of the sliding window; best even or odd as the image's,
+            or the samples of scale 1 lie between the voxels. Default: as many as the image has.
         num_classes: number of scores, for "fovconc" only.
         padding_mode: what lies outside the image. Default "replicate".
 
