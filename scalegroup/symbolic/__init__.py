@@ -11,6 +11,7 @@ from scalegroup.symbolic.free import FreeBasis
 from scalegroup.symbolic.hermite import HermiteBasis, hermite_function
 from scalegroup.symbolic.joint import JointBasis
 from scalegroup.symbolic.log_radial import LogRadialBasis
+from scalegroup.symbolic.parity import ParityBasis
 from scalegroup.symbolic.proofs import Proof, prove_rotation_closure, prove_scale_law
 from scalegroup.symbolic.splines import ResizedBasis, SplineBasis, b_spline, scale_splines
 from scalegroup.symbolic.symbolic_basis import SymbolicBasis
@@ -25,6 +26,7 @@ __all__ = [
     "HermiteBasis",
     "JointBasis",
     "LogRadialBasis",
+    "ParityBasis",
     "Proof",
     "ResizedBasis",
     "SplineBasis",
