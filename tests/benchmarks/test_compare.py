@@ -53,7 +53,7 @@ class FixedWidth(HermiteLayers):
 def test_an_equivariant_method_has_a_small_error_on_the_torus(
     dim: int, measured: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(equivariance, "layers_of", lambda name: HermiteLayers)
+    monkeypatch.setattr(equivariance, "layers_of", lambda name, dim: HermiteLayers(dim))
     found = torus_errors("known", dim)
     assert found.factor == pytest.approx(2)
     assert found.inner < 1e-3  # kernels of width 1: DESIGN.md section 5
@@ -64,7 +64,7 @@ def test_an_equivariant_method_has_a_small_error_on_the_torus(
 
 
 def test_one_that_is_not_has_a_large_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(equivariance, "layers_of", lambda name: FixedWidth)
+    monkeypatch.setattr(equivariance, "layers_of", lambda name, dim: FixedWidth(dim))
     found = torus_errors("unknown", 2)
     assert min(found.value, found.inner) > 0.1
 
@@ -74,8 +74,19 @@ def test_a_window_without_a_scale_to_compare_is_made_wider(monkeypatch: pytest.M
         num_scales = 2  # a factor of 2 is two steps: nothing is left
         scale_extent = 2
 
-    monkeypatch.setattr(equivariance, "layers_of", lambda name: Narrow)
+    monkeypatch.setattr(equivariance, "layers_of", lambda name, dim, scales=None: Narrow(dim, num_scales=scales))
     assert torus_errors("narrow", 1).inner < 1e-3
+
+
+def test_features_that_turn_and_several_grids_are_measured_too() -> None:
+    for found in (torus_errors("marcos2018", 1), unet_error("marcos2018", 1)):
+        assert 0 < found.value < 2
+        assert found.trivial > 0.1
+
+
+def test_a_unet_has_an_error_of_its_scales() -> None:
+    found = unet_error("lindeberg2021", 2)
+    assert found.inner < 0.5 * found.value  # the projection over the window is the larger part
 
 
 def test_a_factor_for_the_torus() -> None:
@@ -211,4 +222,4 @@ def test_new_rows_replace_old_ones() -> None:
 
 def test_a_method_without_layers_says_so() -> None:
     with pytest.raises(ScaleGroupError, match="a method with layers"):
-        layers_of("jansson2021")
+        layers_of("jansson2021", 2)

@@ -15,6 +15,7 @@ from scalegroup.benchmarks.compare.inputs import band_limited, blob_images
 from scalegroup.benchmarks.compare.networks import classifier, features, layers_of, settle, unet
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
+from scalegroup.methods.layers import Layers
 
 FACTOR = 2**0.5  # of the networks; on the torus each method has its own
 TORUS_SIZES = {1: 72, 2: 48, 3: 24}  # samples per axis of the smaller torus, at least
@@ -22,9 +23,10 @@ TORUS_CHANNELS = {1: 4, 2: 4, 3: 2}
 HIGHEST = math.pi / 2  # radians per sample of the smaller torus
 MORE_SCALES = 4  # that a window is widened by at most
 POWERS = range(1, 13)  # of the base, out of which a factor for the torus is chosen
-SIZES = {1: 96, 2: 64, 3: 32}  # samples per axis of images of blobs
+SIZES = {1: 97, 2: 65, 3: 33}  # samples per axis of images of blobs: odd, so that their centre is a sample
 IMAGES = 8  # of blobs, for a classifier: their logits have a spread
-CHANNELS = (4, 8)  # of the networks that are measured whole
+CHANNELS = (4, 8)  # of the classifiers that are measured whole
+UNET_CHANNELS = (2, 4)
 NAN = math.nan
 
 
@@ -66,24 +68,28 @@ def torus_errors(name: str, dim: int, seed: int = 0) -> Errors:
         True
     """
     channels = TORUS_CHANNELS[dim]
-    kind = layers_of(name)
-    found = Errors(NAN)
-    for more in range(MORE_SCALES + 1):
-        layers = kind(dim, num_scales=kind.num_scales + more)
+    layers = layers_of(name, dim)
+    for _ in range(MORE_SCALES + 1):
         torch.manual_seed(seed)
-        found = _on_torus(features(layers, channels), layers.field(channels), seed)
+        found = _on_torus(features(layers, channels), layers, channels, seed)
         if not math.isnan(found.value):
             break
+        layers = layers_of(name, dim, layers.num_scales + 1)
     return found
 
 
-def _on_torus(network: torch.nn.Module, out: FieldType, seed: int) -> Errors:
-    group: Any = out.group
-    factor, size = fitting(group.base, TORUS_SIZES[group.dim])
-    settle(network, band_limited(2, group.dim, size, HIGHEST, seed))
-    options: dict[str, Any] = {"size": size, "wmax": HIGHEST, "seed": seed, "dtype": torch.float32}
-    report = check_equivariance(network, factor, "torus", in_type=1 * group.scalar, out_type=out, **options)
+def _on_torus(network: torch.nn.Module, layers: Layers, channels: int, seed: int) -> Errors:
+    factor, size = fitting(layers.group.base, TORUS_SIZES[layers.dim])
+    settle(network, band_limited(2, layers.dim, size, HIGHEST, seed))
+    image, options = 1 * layers.group.scalar, {"size": size, "wmax": HIGHEST, "seed": seed}
+    report = _check(network, image, layers.field(channels), factor, "torus", **options)
     return Errors(report.errors.error, report.linear.error, factor, report.trivial)
+
+
+def _check(network: Any, image: FieldType, out: FieldType, factor: float, protocol: Any, **options: Any) -> Any:
+    """The `EquivarianceReport` on a network of known types; those of its layers stay as they are."""
+    network.in_type, network.out_type = image, out
+    return check_equivariance(network, factor, protocol, dtype=torch.float32, **options)
 
 
 def fitting(base: float, size: int) -> tuple[float, int]:
@@ -137,9 +143,8 @@ def unet_error(name: str, dim: int, seed: int = 0) -> Errors:
         ScaleGroupError: for a method without U-Net.
     """
     torch.manual_seed(seed)
-    network: Any = settle(unet(name, dim, CHANNELS), blob_images(4, dim, SIZES[dim], seed=seed))
-    if not isinstance(getattr(network, "in_type", None), FieldType):
-        network.in_type = 1 * layers_of(name)(dim).group.scalar  # what the scales before the projection are known by
-    report = check_equivariance(network, FACTOR, size=SIZES[dim], seed=seed, dtype=torch.float32)
+    network = settle(unet(name, dim, UNET_CHANNELS), blob_images(4, dim, SIZES[dim], seed=seed))
+    image, options = 1 * layers_of(name, dim).group.scalar, {"size": SIZES[dim], "seed": seed}
+    report = _check(network, image, image, FACTOR, "blobs", **options)
     inner = report.per_scale if report.before is not None else NAN
     return Errors(report.projected, inner, FACTOR, report.trivial)

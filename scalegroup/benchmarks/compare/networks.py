@@ -69,16 +69,18 @@ def has_dim(name: str, dim: int) -> bool:
     return name == WIDE or dim in methods.get(name).dims
 
 
-def layers_of(name: str) -> type[Layers]:
+def layers_of(name: str, dim: int, num_scales: int | None = None) -> Layers:
     """The layers of a method.
+
+    Args:
+        name: of a method or a plain network.
+        dim: number of axes of space.
+        num_scales: number of scales. Default: the method's own.
 
     Raises:
         ScaleGroupError: for a method without.
     """
-    kind = WidePlainLayers if name == WIDE else methods.get(name).layers
-    if kind is None:
-        raise ScaleGroupError("a method with layers", name, "it is about whole networks")
-    return kind
+    return WidePlainLayers(dim) if name == WIDE else methods.get(name).parts(dim, num_scales=num_scales)
 
 
 def classifier(name: str, dim: int, channels: Sequence[int] = CHANNELS) -> torch.nn.Module:
