@@ -55,7 +55,7 @@ class LogRadialBasis(JointBasis):
         normalise: "l1", which is equivariant: kernels of width sigma are `S(u / sigma) / sigma^d`. Or "l2", as
             published: `r^(-d/2)` in place of `r^-d`, and `sigma^(-d/2)`, which multiplies responses by s^(d/2).
         subsamples: points along each axis of a voxel over which the functions are averaged. 1, as published, takes the
-            middle of the voxel alone; then the kernels of different scales differ by 40 to 80 %, by 4 by 10 to 25 %.
+            middle of the voxel alone; then the kernels of different scales differ by 40 to 110 %, with 4 by 10 to 25 %.
             Default 4.
 
     Raises:

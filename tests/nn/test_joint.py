@@ -315,7 +315,7 @@ def test_wide_kernels_are_applied_by_their_spectra(dim: int) -> None:
     group = ScaleTranslationGroup(dim, base=2.0, num_scales=2)
     options: dict[str, Any] = {"basis": FourierBesselBasis(dim), "sigma": {1: 60.0, 2: 12.0}[dim], "scale_extent": 2}
     field, size = 4 * group.regular, {1: 700, 2: 40}[dim]
-    for padding_mode in nn.grid.PADDING_MODES:
+    for padding_mode in ("zeros", "circular"):
         auto = nn.GroupConv(field, field, padding_mode=padding_mode, **options).double()
         assert auto.plan((1, 8, *[size] * dim)).method == "spectral"
         dense = nn.GroupConv(field, field, padding_mode=padding_mode, method="dense", **options).double()
