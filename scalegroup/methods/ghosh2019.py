@@ -11,11 +11,11 @@ turn ever faster towards the middle; and the window of scales, at whose ends the
 after each layer, so that parts of an object may be scaled by different factors, and a change of their relative scale
 goes unnoticed. `ScaleAxisLayers` keeps the scales instead, and is equivariant as a whole (Ghosh, Gupta, SESS).
 
-Choices: the published filters have the factor r^-1 in 2-D, so that responses grow by s^(d/2); the equivariant r^-d is the
-default here (`normalise="l2"` gives theirs). Their middle voxel has r = 1 at all scales; here the middle
-grows with the filter, without which neighbouring scales differ by more than their own size. Filters are averaged over
-voxels, where the published ones take the middle of each. Directions in 1-D are even and odd, in 3-D spherical
-harmonics up to degree 2.
+Choices: the published filters have the factor r^-1 in 2-D, so that responses grow by s^(d/2); the equivariant r^-d is
+the default here (`normalise="l2"` gives theirs). Their middle voxel has r = 1 at all scales; here the middle grows with
+the filter, without which neighbouring scales differ by more than their own size. Filters are averaged over voxels,
+where the published ones take the middle of each. Directions in 1-D are even and odd, in 3-D spherical harmonics up to
+degree 2.
 """
 
 from __future__ import annotations
