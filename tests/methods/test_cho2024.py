@@ -34,6 +34,8 @@ class TestParityConv(LayerContract):
 
 
 class TestParityLift(TestParityConv):
+    dims = (1,)
+
     def make_field(self, group: ScaleTranslationGroup) -> FieldType:
         return 1 * group.scalar
 

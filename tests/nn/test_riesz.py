@@ -117,6 +117,20 @@ def test_in_one_dimension_it_is_the_hilbert_transform() -> None:
     assert torch.allclose(y[0, 0], t.sin())
 
 
+def test_axes_are_alike() -> None:
+    """T9: permuted axes permute the transforms, and a flipped axis changes the sign of those that are odd along it."""
+    indices, space = riesz.riesz_indices(3, 3), [6, 7, 8]
+    conv = layer(3, order=3, padding_mode="circular")
+    x = torch.randn(1, 1, *space, dtype=torch.float64)
+    with torch.no_grad():
+        for alpha in indices:
+            y = only(conv, alpha)(x)
+            permuted = only(conv, (alpha[2], alpha[0], alpha[1]))(x.permute(0, 1, 4, 2, 3))
+            assert torch.allclose(permuted, y.permute(0, 1, 4, 2, 3))
+            flipped = only(conv, alpha)(x.flip(2)).flip(2)
+            assert torch.allclose(flipped, (-1) ** alpha[0] * y)
+
+
 @pytest.mark.parametrize("dim", [1, 2, 3])
 @pytest.mark.parametrize("order", [0, 1, 2, 3])
 def test_each_order_keeps_the_energy(dim: int, order: int) -> None:
