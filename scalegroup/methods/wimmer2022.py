@@ -141,7 +141,7 @@ def unet(
 
 METHOD = Method(
     name="wimmer2022",
-    title="scale-equivariant deep learning for 3D data, as published",
+    title="the poster, as published",
     source="Wimmer, Golkov, Dang, Zaiss, Maier, Cremers, Scale-Equivariant Deep Learning for 3D Data, 2022",
     kind="steerable",
     interscale=True,
