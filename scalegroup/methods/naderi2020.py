@@ -29,7 +29,7 @@ from scalegroup.methods.ghosh2019 import RADIUS
 from scalegroup.methods.marcos2018 import VectorLayers
 from scalegroup.methods.method import Method
 from scalegroup.nn.module import check_types, group_of
-from scalegroup.nn.scale_vector import as_vector, rate_of
+from scalegroup.nn.scale_vector import rate_of
 from scalegroup.representations import Phase
 from scalegroup.symbolic import LogRadialBasis
 
@@ -88,8 +88,8 @@ class SteerableMaxConv(nn.EquivariantModule):
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """`(batch, in_type.size, *space)` to vectors, or to m and κ."""
         spread = self.check(x) if self.spread is None else self.spread(x)
-        length, scale = self.vector.maximum(self.conv(spread))
-        return (length, scale) if self.return_scale else as_vector(length, scale, self.vector.rate)
+        responses = self.conv(spread)
+        return self.vector.maximum(responses) if self.return_scale else self.vector(responses)
 
 
 class ScaleMapLayers(VectorLayers):
@@ -98,8 +98,10 @@ class ScaleMapLayers(VectorLayers):
     Args:
         dim: number of axes of space. Default 3.
         base: ratio of neighbouring scales. Default √2.
-        num_scales: number of scales. Default 4.
+        num_scales: number of scales. Default 3: filters of 9, 13 and 17 voxels along each axis.
     """
+
+    num_scales = 3
 
     def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """From an image to vectors."""
