@@ -36,10 +36,9 @@ class Phase(Representation):
         >>> from math import log, pi
         >>> from scalegroup.groups import ScaleTranslationGroup
         >>> group = ScaleTranslationGroup(dim=1, base=2.0)
-        >>> quarter = Phase(group, rate=pi / 2 / log(2))
-        >>> quarter(group.element(s=2.0)).round(12)
-        array([[ 0., -1.],
-               [ 1.,  0.]])
+        >>> Phase(group, rate=pi / 6 / log(2))(group.element(s=2.0)).round(3)
+        array([[ 0.866, -0.5  ],
+               [ 0.5  ,  0.866]])
     """
 
     size = 2
