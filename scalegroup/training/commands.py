@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from scalegroup.benchmarks.cases import all_cases
-from scalegroup.benchmarks.compare.learn import Budget
 from scalegroup.benchmarks.compare.networks import chosen_dims, chosen_names
 from scalegroup.benchmarks.compare.run import keep, learn_methods, measure_methods
 from scalegroup.benchmarks.compare.tasks import TASKS
@@ -233,19 +232,22 @@ def compare(
         limit: seconds for one error, and half of them for one timed run; what takes longer is stopped.
     """
     names, axes, console = chosen_names(methods), chosen_dims(dims), open_console()
-    given = {"seeds": seeds, "epochs": epochs, "images": images, "test": tested}
+    asked = {"images": images, "epochs": epochs, "seeds": seeds, "tested": tested}
+    given = {name: value for name, value in asked.items() if value is not None}
     budgets = {key: task.budget for key, task in TASKS.items()}
-    words = f"scalegroup compare --dims {dims} --methods {methods}"
+    if train != "none":
+        budgets[train] = replace(budgets[train], **given)
     if threads < 1 or limit <= 0:
         raise ScaleGroupError("threads >= 1 and limit > 0", (threads, limit), "leave them out for the defaults")
     rows = []
     if measure:
+        words = f"scalegroup compare --dims {dims} --methods {methods}"
         rows = measure_methods(names, axes, console, progress_bar(), threads, limit, words)
     if train != "none":
-        task, default = TASKS[train], asdict(budgets[train])
-        budgets[train] = Budget(**default | {key: value for key, value in given.items() if value is not None})
-        words = f"scalegroup compare --train {train}"
-        learn_methods(train, names, budgets[train], root or task.root, runs, console, progress_bar(), threads, words)
+        words = "".join([f"scalegroup compare --train {train}", *(f" --{name} {n}" for name, n in given.items())])
+        learn_methods(
+            train, names, budgets[train], root or TASKS[train].root, runs, console, progress_bar(), threads, words
+        )
     if results is not None:
         for path in keep(results, rows, budgets, runs, listed):
             console.print(str(path))

@@ -79,3 +79,9 @@ def test_the_page_on_training_runs(page_module: ModuleType) -> None:
     text = (DOCS / "training.md").read_text()
     assert run_page(text, page_module) == 0
     assert run_page(text.split("## Logs")[0].replace("'last.ckpt', ", ""), page_module) > 0
+
+
+def test_the_page_on_methods_runs(page_module: ModuleType) -> None:
+    text = (DOCS / "methods.md").read_text()
+    assert run_page(text, page_module) == 0
+    assert run_page(text.replace("'filter dilation'", "'steerable'"), page_module) > 0

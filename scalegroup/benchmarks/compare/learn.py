@@ -28,13 +28,13 @@ class Budget:
         images: training images or scans.
         epochs: passes over them.
         seeds: how many runs of each method.
-        test: images or scans to test on.
+        tested: images or scans to test on.
     """
 
     images: int
     epochs: int
     seeds: int
-    test: int
+    tested: int
 
     def __post_init__(self) -> None:
         if min(asdict(self).values()) < 1:
@@ -137,7 +137,7 @@ def _learn_once(task: Task, name: str, seed: int, budget: Budget, root: Path, ru
 
 
 def _file_name(name: str, seed: int, budget: Budget) -> str:
-    return f"{name}-{seed}-{budget.images}-{budget.epochs}-{budget.test}.json"
+    return f"{name}-{seed}-{budget.images}-{budget.epochs}-{budget.tested}.json"
 
 
 @contextmanager

@@ -77,20 +77,26 @@ def _two_digits(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def learned_grid(task: Task, budget: Budget, runs: Sequence[Learned]) -> Grid:
-    """Mean and deviation of all scores of each method, published figures beside MNIST-Scale."""
+def learned_grid(task: Task, budget: Budget, runs: Sequence[Learned], brief: bool = False) -> Grid:
+    """Mean and deviation of all scores of each method; unless it is brief, published figures beside MNIST-Scale."""
     names = list(dict.fromkeys(run.method for run in runs))
     scores = list(dict.fromkeys(score for run in runs for score in run.scores))
-    published = task.title.startswith("MNIST-Scale")
+    published = task.title.startswith("MNIST-Scale") and not brief
     heads = ["method", "weights", *(_head(score) for score in scores), "runs", "minutes"]
     heads += ["published, Li et al.", "published, Rahman and Yeh"] * published
     lines = []
     for name in names:
         own = [run for run in runs if run.method == name]
         values = [_mean([run.scores[score] for run in own if score in run.scores]) for score in scores]
-        line = [title(name), f"{own[0].weights:,}", *values, str(len(own)), f"{fmean(r.minutes for r in own):.1f}"]
+        line = [
+            name if brief else title(name),
+            f"{own[0].weights:,}",
+            *values,
+            str(len(own)),
+            f"{fmean(r.minutes for r in own):.1f}",
+        ]
         lines.append((*line, *(PUBLISHED.get(name, Published()) if published else ())))
-    words = f"{budget.images:,} to learn from, {budget.epochs} epochs, {budget.test:,} to test on"
+    words = f"{budget.images:,} to learn from, {budget.epochs} epochs, {budget.tested:,} to test on"
     return Grid(f"{task.title}; {words}", tuple(heads), tuple(lines))
 
 

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from scalegroup.benchmarks.compare.learn import Budget, Learned, Task, learn, learned
 from scalegroup.benchmarks.compare.networks import PLAIN, WIDE, chosen_names, has_dim
-from scalegroup.benchmarks.compare.page import as_page, brief_grid, learned_grid, title
+from scalegroup.benchmarks.compare.page import as_page, brief_grid, learned_grid
 from scalegroup.benchmarks.compare.rows import LISTED, Row, as_cells, measured_rows, merged, read_rows
 from scalegroup.benchmarks.compare.tasks import TASKS
 from scalegroup.benchmarks.run import as_table
@@ -48,7 +48,7 @@ def measure_methods(
         console.print(as_table(brief_grid(rows, dim)))
     for row in rows:
         if row.notes:
-            console.print(f"{title(row.name)}, {row.dim}-D: {row.notes}", markup=False)
+            console.print(f"{row.name}, {row.dim}-D: {row.notes}", markup=False)
     return rows
 
 
@@ -90,9 +90,9 @@ def learn_methods(
         )
     found = learned(names, budget, runs / key)
     if found:
-        console.print(as_table(learned_grid(TASKS[key], budget, found)))
+        console.print(as_table(learned_grid(TASKS[key], budget, found, brief=True)))
     for name, reason in failed.items():
-        console.print(f"{title(name)}: {reason}", markup=False)
+        console.print(f"{name}: {reason}", markup=False)
 
 
 def keep(

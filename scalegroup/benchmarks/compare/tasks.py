@@ -34,20 +34,20 @@ def mnist_scale(name: str, seed: int, budget: Budget, root: Path, folder: Path) 
     Adam at 0.01, times 0.1 after one and two thirds of the epochs, batches of 32, no augmentation; 500 further images
     choose the epoch. As `examples/mnist_scale.py`, but for the size of the batches: there are few images.
     """
-    data = _digits(root, seed % REALISATIONS, budget.images, budget.test)
+    data = _digits(root, seed % REALISATIONS, budget.images, budget.tested)
     factors = data.factors[-len(data.test.labels) :]
     return _fit_digits(name, seed, budget.epochs, (data.train, data.validation, data.test), factors, folder)
 
 
 def unseen_sizes(name: str, seed: int, budget: Budget, root: Path, folder: Path) -> tuple[int, Scores]:
     """The same, but trained on digits of factors above 0.6 and tested on smaller ones."""
-    data = _digits(root, seed % REALISATIONS, 3 * budget.images, 3 * budget.test)
+    data = _digits(root, seed % REALISATIONS, 3 * budget.images, 3 * budget.tested)
     large = data.factors >= SEEN
     count, stop = len(data.train.labels), len(data.train.labels) + len(data.validation.labels)
     train = _only(data.train, large[:count], budget.images)
     validation = _only(data.validation, large[count:stop], VALIDATION)
-    test = _only(data.test, ~large[stop:], budget.test)
-    factors = data.factors[stop:][~large[stop:]][: budget.test]
+    test = _only(data.test, ~large[stop:], budget.tested)
+    factors = data.factors[stop:][~large[stop:]][: budget.tested]
     return _fit_digits(name, seed, budget.epochs, (train, validation, test), factors, folder)
 
 
@@ -84,7 +84,7 @@ def _fit_digits(
 
 def hippocampus(name: str, seed: int, budget: Budget, root: Path, folder: Path) -> tuple[int, Scores]:
     """Trains U-Nets on scans of one size and tests them on scans that are rescaled: the mean hard Dice."""
-    data = DataConfig("hippocampus", root, budget.images, CHOOSING, budget.test)
+    data = DataConfig("hippocampus", root, budget.images, CHOOSING, budget.tested)
     model = ModelConfig(method=name, channels=(8, 16), strides=(2,))
     trainer = TrainerConfig(budget.epochs, validate_every=max(1, budget.epochs // 2), seed=seed)
     module = Segmentation.load(fit(data, model, trainer, folder))
