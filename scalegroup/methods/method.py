@@ -19,7 +19,8 @@ class Method:
         name: under which it is found, such as "sosnovik2019".
         title: what its authors call it.
         source: authors, title, year.
-        kind: "input scaling", "filter scaling", "filter dilation", "steerable" or "scale channels".
+        kind: "input scaling", "filter scaling", "filter dilation", "steerable" or "scale channels"; beyond the poster
+            also what a layer is made of, such as "Riesz transforms".
         interscale: whether a layer may mix the scales.
         scales: which scales are admissible: "grid", "integer", "√2^i" or "all".
         equivariance: "global", or "local" if each layer forgets the scale, so that parts of one object may be scaled by

@@ -32,7 +32,7 @@ TABLE = (  # of the poster, in its order
     "wimmer2022",
     "ours",
 )
-BEYOND = ("barisin2024", "li2024")
+BEYOND = ("rahman2023", "barisin2024", "li2024", "cho2024")
 REFERENCE = "plain"
 
 
