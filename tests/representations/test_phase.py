@@ -37,7 +37,9 @@ def test_the_rate_is_part_of_the_value() -> None:
 
 def test_field_types_are_read_from_text() -> None:
     field = FieldType.parse("3*phase(0.5)", GROUP)
-    assert field == 3 * Phase(GROUP, 0.5) and field.size == 6 and str(field) == "3*phase(0.5)"
+    assert field == 3 * Phase(GROUP, 0.5)
+    assert field.size == 6
+    assert str(field) == "3*phase(0.5)"
 
 
 @pytest.mark.parametrize("rate", [float("nan"), float("inf"), "fast", True])
