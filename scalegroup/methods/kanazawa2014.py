@@ -5,7 +5,7 @@ Kanazawa, Sharma, Jacobs, "Locally Scale-Invariant Convolutional Neural Networks
 `F(x) = max_s [T_s⁻¹(w ⋆ T_s f + b)](x)`, where `T_s` resamples the input of the layer to a grid of spacing s: a small
 kernel sees an image enlarged by 1/s, and is therefore as wide as s. The scale is forgotten: features are images.
 
-Exact: with the scale 1 alone it is an ordinary convolution. Approximate: the resampling (1e-5 for smooth images), and
+Exact: with the scale 1 alone it is an ordinary convolution. Approximate: the resampling (1e-4 for smooth images), and
 the maximum over a finite number of scales, which follows the dilation of an image only where the strongest scale is
 inside the window. Of a network even that is only local: every layer picks its scale anew at each voxel, so that parts
 of an object that are scaled by different factors look alike.

@@ -62,9 +62,9 @@ def test_dilation_turns_the_vectors(
     v_f, v_g = pair.inside(conv(pair.f), conv(pair.g))
     step = vector_rate(base, num_scales) * log(base)
     assert step == pytest.approx(2 * pi / 3 / num_scales)
-    assert error(turned(v_f, steps * step), v_g, stays) < 2e-3  # measured up to 1e-3
+    assert error(turned(v_f, steps * step), v_g, stays) < 1e-3  # measured 1e-5 to 5e-4, the largest in 3-D
     lengths = VectorMagnitude(conv.out_type)
-    assert error(lengths(v_f), lengths(v_g), stays) < 2e-3
+    assert error(lengths(v_f), lengths(v_g), stays) < 1e-3
     # The negative twins: not turned, and turned by a step too many.
     assert error(v_f, v_g, stays) > 0.3
     assert error(turned(v_f, (steps + 1) * step), v_g, stays) > 0.2
@@ -81,7 +81,7 @@ def test_relative_scales_count(dim: int, doubled: Callable[..., Any]) -> None:
     v_f, v_g = pair.inside(conv(pair.f), conv(g))
     stays = stays_inside(conv, pair, pair.f, g, 1)
     assert float(stays.double().mean()) > 0.03
-    assert error(turned(v_f, step), v_g, stays) < 2e-3
+    assert error(turned(v_f, step), v_g, stays) < 1e-3  # measured up to 3e-5
     still = pair.inside(conv(pair.f), conv(pair.g))[1]  # the negative twin: the same dilation, but all at one scale
     assert error(turned(v_f, step), still, stays) > 0.2
 
