@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from statistics import fmean
 from typing import Any
 
 import torch
 
-from scalegroup import check_equivariance
+from scalegroup import check_equivariance, methods
 from scalegroup.benchmarks.compare.inputs import band_limited, blob_images
-from scalegroup.benchmarks.compare.networks import classifier, features, layers_of, settle, unet
+from scalegroup.benchmarks.compare.networks import WIDE, classifier, features, layers_of, settle, unet
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.methods.layers import Layers
@@ -22,6 +23,8 @@ TORUS_SIZES = {1: 72, 2: 48, 3: 24}  # samples per axis of the smaller torus, at
 TORUS_CHANNELS = {1: 4, 2: 4, 3: 2}
 HIGHEST = math.pi / 2  # radians per sample of the smaller torus
 MORE_SCALES = 4  # that a window is widened by at most
+PARTS = 12  # a base is replaced by so many parts or fewer: 17/12 is √2 to 0.2 %
+FEW_SCALES = ("integer", "√2^i")  # of methods whose base stays
 POWERS = range(1, 13)  # of the base, out of which a factor for the torus is chosen
 SIZES = {1: 97, 2: 65, 3: 33}  # samples per axis of images of blobs: odd, so that their centre is a sample
 IMAGES = 8  # of blobs, for a classifier: their logits have a spread
@@ -51,9 +54,10 @@ class Errors:
 def torus_errors(name: str, dim: int, seed: int = 0) -> Errors:
     """The error of lifting, norm, activation, convolution, norm and activation on a torus, where scaling is exact.
 
-    The factor is the smallest power of the method's base that is a ratio of two small integers: 2 for √2. Where there
-    is an axis of scales it is the error of the worst scale that reads nothing beyond the window; a window without such
-    a scale is made wider. The norms have the statistics of one batch of random images. All weights are random.
+    The factor is one step of the method's base, which becomes the nearest ratio of small integers, such as 17/12 for
+    √2; a method of powers of 2 and √2 keeps its base, and the factor is 2. Where there is an axis of scales it is the
+    error of the worst scale that reads nothing beyond the window; a window without such a scale is made wider. The
+    norms have the statistics of one batch of random images. All weights are random.
 
     Args:
         name: of a method with layers, or of a plain network.
@@ -68,14 +72,21 @@ def torus_errors(name: str, dim: int, seed: int = 0) -> Errors:
         True
     """
     channels = TORUS_CHANNELS[dim]
-    layers = layers_of(name, dim)
+    layers = _with_rational_base(name, dim)
     for _ in range(MORE_SCALES + 1):
         torch.manual_seed(seed)
         found = _on_torus(features(layers, channels), layers, channels, seed)
         if not math.isnan(found.value):
             break
-        layers = layers_of(name, dim, layers.num_scales + 1)
+        layers = layers_of(name, dim, layers.base, layers.num_scales + 1)
     return found
+
+
+def _with_rational_base(name: str, dim: int) -> Layers:
+    """The layers of a method on scales that fit a torus, if it may have any scales."""
+    own = layers_of(name, dim)
+    few = name != WIDE and methods.get(name).scales in FEW_SCALES
+    return own if few else layers_of(name, dim, float(Fraction(own.base).limit_denominator(PARTS)))
 
 
 def _on_torus(network: torch.nn.Module, layers: Layers, channels: int, seed: int) -> Errors:

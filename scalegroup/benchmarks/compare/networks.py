@@ -69,18 +69,19 @@ def has_dim(name: str, dim: int) -> bool:
     return name == WIDE or dim in methods.get(name).dims
 
 
-def layers_of(name: str, dim: int, num_scales: int | None = None) -> Layers:
+def layers_of(name: str, dim: int, base: float | None = None, num_scales: int | None = None) -> Layers:
     """The layers of a method.
 
     Args:
         name: of a method or a plain network.
         dim: number of axes of space.
+        base: ratio of neighbouring scales. Default: the method's own.
         num_scales: number of scales. Default: the method's own.
 
     Raises:
-        ScaleGroupError: for a method without.
+        ScaleGroupError: for a method without, and for scales that it does not have.
     """
-    return WidePlainLayers(dim) if name == WIDE else methods.get(name).parts(dim, num_scales=num_scales)
+    return WidePlainLayers(dim, base) if name == WIDE else methods.get(name).parts(dim, base, num_scales)
 
 
 def classifier(name: str, dim: int, channels: Sequence[int] = CHANNELS) -> torch.nn.Module:

@@ -15,18 +15,19 @@ from scalegroup.benchmarks.table import Grid
 
 POSTER = ("method", "kind", "mixes scales", "scales", "equivariance")
 MEASURED = ("torus", "kernels", "classifier", "U-Net", "its scales", "weights", "forward", "step", "memory")
-READING = """*Torus*: equivariance error of lifting, norm, SiLU, convolution, norm, SiLU with random weights on white \
-noise up to half the Nyquist frequency, where scaling is exact; the factor is the smallest power of the method's base \
-that is a ratio of small integers (2 for √2); of the worst scale that reads nothing beyond the window, or of the map \
-where there is no axis of scales. *Kernels*: the same without activations. *Classifier*: change of the logits of a \
-whole network under √2, over their spread between images (Gaussian blobs), mean of three seeds; 1 is as far as to \
-another image. *U-Net*: error of its output under √2 on blobs; *its scales*: the worst scale before the projection. \
-Norms have the statistics of one random batch and are in eval mode. Computed in float32: errors below 1e-6 are zero. \
-*Weights* of the classifier with 16 and 32 channels; *forward*, *step*, *memory*: time of its forward pass, time and \
-peak memory of its training step, over those of the plain network in the same minutes."""
-PROTOCOL = """Beside ours stand published figures. They are from other protocols and no comparison of the methods' \
-implementations: ours learn from a fifth of the images for a sixth of the epochs or less, with one small network for \
-all methods (about a fiftieth of the weights), three runs."""
+READING = """*Torus*: equivariance error of lifting, norm, SiLU, convolution, norm, SiLU with random weights, on white
+noise up to half the Nyquist frequency on a torus, where scaling is exact; under one step of the method's base as a
+ratio of small integers (17/12 for √2; 2 for methods that have powers of 2 and √2 only); of the worst scale that reads
+nothing beyond the window, or of the map where there is no axis of scales. *Kernels*: the same without activations.
+*Classifier*: change of the logits of a whole network under √2, over their spread between images (of Gaussian blobs),
+mean of three seeds; 1 is as far as to another image. *U-Net*: error of its output under √2 on blobs; *its scales*: the
+worst scale before the projection that reads nothing beyond the window. Norms have the statistics of one random batch
+and are in eval mode. Computed in float32: errors below 1e-6 are zero. *Weights* of the classifier with 16 and 32
+channels; *forward*, *step*, *memory*: time of its forward pass, time and peak memory of its training step, over those
+of the plain network in the same minutes. All weights are random."""
+PROTOCOL = """Beside ours stand published figures. They are from other protocols, and no comparison of the methods'
+implementations: here all learn from a fifth of the images for a sixth of the epochs or less, as one small network of a
+hundredth of the weights, in few runs, from other draws of the images."""
 
 
 def title(name: str) -> str:
