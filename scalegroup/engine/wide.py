@@ -35,21 +35,33 @@ class _Frame:
         return prod(self.sizes[:-1]) * (self.sizes[-1] // 2 + 1)
 
     def spectrum(self, x: Tensor, axes: Sequence[AxisOperator]) -> Tensor:
-        """Of `(batch, channels, *space)`, extended by its border: `(frequencies, batch, channels)`."""
+        """Of `(batch, channels, *space)`, extended by its border: `(frequencies, batch, 2 channels)`."""
         for i, (axis, first, length) in enumerate(zip(axes, self.first, self.lengths, strict=True)):
             x = replace(axis, taps=axis.taps[:, :1], start=first, stride=1, n_out=length).pad(x, i + 2)
-        return self.transform(x, 2)
+        return torch.view_as_real(self._transform(x, 2)).flatten(2)
 
-    def transform(self, x: Tensor, first: int) -> Tensor:
+    def kernels(self, functions: Tensor, weight: Tensor) -> Tensor:
+        """The spectra of kernels, as real matrices: `(F, *K)` and `(out, in, F)` to `(frequencies, 2 in, 2 out)`.
+
+        The complex number a + ib is the matrix [[a, b], [-b, a]]: products of many small complex matrices are slow.
+        """
+        spectrum = self._transform(functions.to(weight), 1)
+        parts = torch.stack([spectrum.real, -spectrum.imag])  # conjugate: a correlation
+        real, imaginary = (parts @ weight.permute(2, 1, 0).flatten(1)).unflatten(2, weight.shape[1::-1])
+        rows = torch.stack([real, imaginary], dim=-1), torch.stack([-imaginary, real], dim=-1)
+        return torch.stack(rows, dim=2).flatten(3, 4).flatten(1, 2)
+
+    def _transform(self, x: Tensor, first: int) -> Tensor:
         """The spectrum of the axes of space, from axis `first` on, as the first axis of the result."""
         axes = tuple(range(first, x.ndim))
         spectrum: Tensor = torch.fft.rfftn(x, self.sizes, axes)
         return spectrum.flatten(first).movedim(first, 0)
 
     def samples(self, spectrum: Tensor, axes: Sequence[AxisOperator]) -> Tensor:
-        """The outputs of an operator: `(frequencies, batch, channels)` to `(batch, channels, *coarse)`."""
+        """The outputs of an operator: `(frequencies, batch, 2 channels)` to `(batch, channels, *coarse)`."""
         shape = [*self.sizes[:-1], self.sizes[-1] // 2 + 1]
-        y: Tensor = torch.fft.irfftn(spectrum.movedim(0, 2).unflatten(2, shape), self.sizes, tuple(range(2, 2 + len(axes))))
+        numbers = torch.view_as_complex(spectrum.unflatten(2, (-1, 2))).movedim(0, 2).unflatten(2, shape)
+        y: Tensor = torch.fft.irfftn(numbers, self.sizes, tuple(range(2, 2 + len(axes))))
         for i, (axis, first) in enumerate(zip(axes, self.first, strict=True)):
             start = axis.start - first
             y = y[(slice(None),) * (i + 2) + (slice(start, start + axis.stride * (axis.n_out - 1) + 1, axis.stride),)]
@@ -87,12 +99,10 @@ def contract(
             if not terms:
                 continue
             frame = frames[op]
-            basis = frame.transform(functions[op].to(weight), 1).conj()  # (frequencies, F)
             for term in terms:
                 if term.source not in spectra:
                     spectra[term.source] = frame.spectrum(sources[term.source], axes)
-                kernels = basis @ weight[:, :, term.tap].flatten(0, 1).t().to(basis.dtype)
-                y = spectra[term.source] @ kernels.unflatten(1, weight.shape[:2]).transpose(1, 2)
+                y = spectra[term.source] @ frame.kernels(functions[op], weight[:, :, term.tap])
                 key = term.target, op
                 outputs[key] = outputs[key] + y if key in outputs else y
     scales: dict[int, Tensor] = {}
