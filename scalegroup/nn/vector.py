@@ -159,7 +159,10 @@ class VectorMaxPool(EquivariantModule):
 
 def magnitudes(x: Tensor) -> Tensor:
     """Lengths of vectors: `(batch, 2 * vectors, *space)` to `(batch, vectors, *space)`; the gradient of 0 is 0."""
-    return torch.linalg.vector_norm(x.unflatten(1, (-1, 2)), dim=2)  # type: ignore[no-any-return]
+    u, v = x.unflatten(1, (-1, 2)).unbind(2)
+    squares = u * u + v * v  # ten times as fast as torch's norm of an axis of two
+    some = squares > 0
+    return torch.where(some, squares, 1).sqrt() * some
 
 
 def _check(layer: EquivariantModule, field: FieldType) -> None:
