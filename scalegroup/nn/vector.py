@@ -162,7 +162,7 @@ def magnitudes(x: Tensor) -> Tensor:
     u, v = x.unflatten(1, (-1, 2)).unbind(2)
     squares = u * u + v * v  # ten times as fast as torch's norm of an axis of two
     some = squares > 0
-    return torch.where(some, squares, 1).sqrt() * some
+    return torch.where(some, squares, 1).sqrt() * some  # type: ignore[no-any-return]
 
 
 def _check(layer: EquivariantModule, field: FieldType) -> None:
