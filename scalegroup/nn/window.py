@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -52,10 +53,10 @@ def with_window(module: M, num_scales: int | None = None, first: int = 0) -> M:
         layer.in_type = layer.in_type.with_group(_moved(group_of(layer.in_type), old, num_scales, first))
         layer.out_type = layer.out_type.with_group(_moved(group_of(layer.out_type), old, num_scales, first))
     for layer in layers:
-        device = next((p.device for p in layer.parameters()), None)
+        tensor = next(chain(layer.parameters(), layer.buffers()), None)  # of layers without weights a constant
         layer.build()
-        if device is not None:
-            layer.to(device)
+        if tensor is not None:
+            layer.to(tensor.device)
     return module
 
 

@@ -76,6 +76,15 @@ def test_state_dicts_fit_every_window() -> None:
     assert torch.equal(fresh(image()), wide(image()))
 
 
+def test_constants_of_another_window_are_on_the_device_of_the_old_ones() -> None:
+    """Of layers without weights too; the meta device stands for an accelerator."""
+    group = ScaleTranslationGroup(dim=2, num_scales=2)
+    lift = nn.ScaleSpaceLift(1 * group.scalar)
+    conv = nn.GroupConv(lift.out_type, lift.out_type)
+    net = nn.Sequential(lift, conv, nn.ScaleBlurPool(conv.out_type)).to("meta")
+    assert {buffer.device.type for buffer in nn.with_window(net, 3).buffers()} == {"meta"}
+
+
 def test_the_old_network_stays_as_it_was() -> None:
     net = network()
     before = net(image())
