@@ -13,7 +13,7 @@ from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import haar_grid
 from scalegroup.nn.conv import GroupConv
-from scalegroup.nn.grid import PADDING_MODES, choice, positive
+from scalegroup.nn.grid import PADDING_MODES, choice
 from scalegroup.nn.haar import Grid, to_voxels
 from scalegroup.nn.module import EquivariantModule, check_types, group_of
 from scalegroup.nn.scale_vector import as_vector, rate_of, strongest, turned
@@ -43,7 +43,6 @@ class PyramidConv(EquivariantModule):
         kernel_size: samples of the kernel along each axis, odd. Default 3.
         mask_outside: leave out of the maximum, at all scales but that nearest to 1, what lies outside: responses of
             kernels that are not inside the volume. Default True.
-        sharpness: to vectors: of a mean in place of the scale of the maximum, see `nn.ScaleToVector`. Default None.
         padding_mode: what the kernels see outside: "zeros" (default), "replicate", "reflect" or "circular", where
             nothing is outside. (Grids are made with "replicate".)
         bias: add a constant to every output field. Default True.
@@ -74,7 +73,6 @@ class PyramidConv(EquivariantModule):
         kernel_size: int = 3,
         *,
         mask_outside: bool = True,
-        sharpness: float | None = None,
         padding_mode: str = "zeros",
         bias: bool = True,
     ) -> None:
@@ -83,7 +81,6 @@ class PyramidConv(EquivariantModule):
         super().__init__(in_type, out_type)
         self.in_rate, self.out_rate = rates
         self.kernel_size, self.mask_outside = kernel_size, bool(mask_outside)
-        self.sharpness = None if sharpness is None else positive(sharpness, "sharpness")
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
         regular = group_of(in_type).window(sampling="haar").regular
         fields = in_type.size * regular, out_type.num_fields * regular
@@ -99,7 +96,7 @@ class PyramidConv(EquivariantModule):
         scales, stack = self.scales_in_use(), self.responses(x)
         if self.out_rate is None:
             return stack.amax(dim=2)
-        return as_vector(*strongest(stack, scales, self.sharpness), self.out_rate)
+        return as_vector(*strongest(stack, scales), self.out_rate)
 
     def responses(self, x: Tensor) -> Tensor:
         """R on the voxels, with -inf where a scale is left out: `(batch, fields, scales, *space)`."""
@@ -121,7 +118,7 @@ class PyramidConv(EquivariantModule):
 
     def extra_repr(self) -> str:
         """Types and what differs from the defaults."""
-        defaults = {"kernel_size": 3, "mask_outside": True, "sharpness": None, "padding_mode": "zeros"}
+        defaults = {"kernel_size": 3, "mask_outside": True, "padding_mode": "zeros"}
         return ", ".join([super().extra_repr(), *self.unusual(**defaults)])
 
 

@@ -37,7 +37,7 @@ class TestToScalars(Pyramid):
 
 class TestToVectors(TestToScalars):
     def make_layer(self, field: FieldType) -> nn.PyramidConv:
-        return nn.PyramidConv(field, 3 * group_of(field).phase(0.5), mask_outside=False, sharpness=2.0)
+        return nn.PyramidConv(field, 3 * group_of(field).phase(0.5), mask_outside=False)
 
 
 class TestBetweenVectors(TestToVectors):
