@@ -9,6 +9,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error
 from scalegroup.nn.module import EquivariantModule, Samples, each, group_of
+from scalegroup.nn.spacing import plain
 
 
 class Downsample(EquivariantModule):
@@ -50,7 +51,7 @@ class Downsample(EquivariantModule):
 
     def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to `(batch, field.size, *ceil(space / factor))`."""
-        return each(self._on_grid, self.check(x))  # type: ignore[no-any-return]
+        return each(self._on_grid, plain(self.check(x)))  # type: ignore[no-any-return]
 
     def _on_grid(self, x: Tensor) -> Tensor:
         space = x.shape[2:]

@@ -21,6 +21,7 @@ from scalegroup.groups.checks import as_integer
 from scalegroup.nn.module import group_of
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.scalars import ScalarModule
+from scalegroup.nn.spacing import plain
 
 
 class FourierConv(ScalarModule):
@@ -207,7 +208,7 @@ class FourierDownsample(ScalarModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, field.size, *space)` to `(batch, field.size, *ceil(space / factor))`."""
-        return fourier_resample(self.check(x), [-(-n // self.factor) for n in x.shape[2:]])
+        return fourier_resample(plain(self.check(x)), [-(-n // self.factor) for n in x.shape[2:]])
 
     def extra_repr(self) -> str:
         """The type and the factor."""

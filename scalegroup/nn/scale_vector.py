@@ -13,7 +13,7 @@ from scalegroup.fields import FieldType
 from scalegroup.nn.grid import PADDING_MODES, choice, positive
 from scalegroup.nn.haar import HaarLift, all_on_voxels
 from scalegroup.nn.module import EquivariantModule, Samples, check_types, group_of
-from scalegroup.nn.spacing import Spacing
+from scalegroup.nn.spacing import Spacing, read, spacing_of, write
 from scalegroup.representations import Phase, Regular
 
 LEAST = 1e-6  # of a response that has a strongest scale
@@ -31,8 +31,7 @@ class ScaleToVector(EquivariantModule):
         field: the input, regular fields.
         rate: ω, angle in radians for a factor e; below `2π / (num_scales ln base)` all scales differ.
         sharpness: β, or None (default) for the scale of the maximum itself.
-        padding_mode: what lies outside the volume when scales on grids of their own are brought to the voxels.
-            Default "replicate".
+        padding_mode: what lies outside the volume when fields are brought to other voxels. Default "replicate".
 
     Shape:
         `(batch, multiplicity * num_scales, *space)`, or a tuple with a tensor for each scale, to
@@ -77,6 +76,8 @@ class ScaleToVector(EquivariantModule):
         """Both parts of the result, m and κ: two tensors `(batch, multiplicity, *space)`."""
         x, scales = self.check(x), self.scales_in_use()
         if isinstance(x, Tensor):
+            if spacing is not None or output_size is not None:
+                x = write(x, 1.0 if spacing is None else spacing, output_size, self.padding_mode)
             stack = torch.cat(self.split(x, self.in_type), dim=1)  # (batch, fields, scales, *space)
         else:
             stack = torch.stack(all_on_voxels(x, scales, output_size, spacing, self.padding_mode), dim=2)
@@ -85,7 +86,7 @@ class ScaleToVector(EquivariantModule):
     def forward(self, x: Samples, output_size: Sequence[int] | None = None, spacing: Spacing | None = None) -> Tensor:
         """`(batch, multiplicity * num_scales, *space)` to `(batch, 2 * multiplicity, *space)`.
 
-        `output_size` and `spacing` are the number of voxels and their size where scales have grids of their own.
+        `output_size` is the number of voxels to return and `spacing` their size, as in `nn.ScalePool`.
         """
         return as_vector(*self.maximum(x, output_size, spacing), self.rate)
 
@@ -104,8 +105,7 @@ class VectorToScale(EquivariantModule):
 
     Args:
         field: the input, fields of one phase representation.
-        padding_mode: what lies outside the volume, where each scale has a grid of its own (`sampling="haar"`; see
-            `nn.HaarLift`). Default "replicate".
+        padding_mode: what lies outside the volume when it is brought to other grids. Default "replicate".
 
     Shape:
         `(batch, 2 * multiplicity, *space)` to `(batch, 2 * multiplicity * num_scales, *space)`, or to a tuple with
@@ -142,6 +142,7 @@ class VectorToScale(EquivariantModule):
         x = self.check(x)
         angles = [-self.rate * log(s) for s in self.scales_in_use()]
         if self.lift is None:
+            x = read(x, spacing_of(x, spacing, x.ndim - 2), self.padding_mode)
             return torch.stack([turned(x, angle) for angle in angles], dim=2).flatten(1, 2)
         return tuple(turned(part, angle) for part, angle in zip(self.lift(x, spacing), angles, strict=True))
 

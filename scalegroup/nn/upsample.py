@@ -13,7 +13,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, keep_interpolation, per_axis
 from scalegroup.nn.module import EquivariantModule, Samples, grids
-from scalegroup.nn.spacing import Spacing, check_no_spacing, write
+from scalegroup.nn.spacing import Spacing, check_no_spacing, plain, write
 
 
 class Upsample(EquivariantModule):
@@ -60,7 +60,7 @@ class Upsample(EquivariantModule):
 
         `spacing` is that of the output, in units of the layer's own fine grid, from which it is resampled.
         """
-        x = self.check(x)
+        x = plain(self.check(x))
         if isinstance(x, Tensor):
             if spacing is None:
                 return self._on_grid(x, output_size)

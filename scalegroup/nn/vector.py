@@ -13,6 +13,7 @@ from scalegroup.groups.checks import as_integer
 from scalegroup.nn.grid import positive
 from scalegroup.nn.module import EquivariantModule, check_types, group_of
 from scalegroup.nn.scale_vector import rate_of
+from scalegroup.nn.spacing import plain
 
 
 class VectorMagnitude(EquivariantModule):
@@ -146,7 +147,7 @@ class VectorMaxPool(EquivariantModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """`(batch, field.size, *space)` to `(batch, field.size, *ceil(space / stride))`."""
-        x = self.check(x)
+        x = plain(self.check(x))
         pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[x.ndim - 3]
         _, index = pool(magnitudes(x), self.stride, self.stride, ceil_mode=True, return_indices=True)
         places = index.flatten(2).repeat_interleave(2, dim=1)  # both components of a vector from one voxel

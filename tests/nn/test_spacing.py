@@ -101,6 +101,14 @@ def test_upsampling_and_projection_write() -> None:
     pooled = nn.ScalePool(field)(fine, output_size=(40, 40, 16), spacing=SPACINGS[0])
     assert error(pooled, scan(SPACINGS[0])) < 2e-2
     assert nn.ScalePool(field)(fine, spacing=2.0).shape == (1, 1, 20, 20, 20)
+    vectors = nn.ScaleToVector(field, 0.5)(fine, output_size=(40, 40, 16), spacing=SPACINGS[0])
+    assert error(vectors[:, :1], scan(SPACINGS[0])) < 2e-2  # the angle of scale 1 is zero
+
+
+def test_vectors_are_read() -> None:
+    layer = nn.VectorToScale(1 * sg.ScaleTranslationGroup(dim=3, num_scales=1).phase(0.5))
+    coarse = scan(SPACINGS[0]).expand(1, 2, 40, 40, 16)
+    assert error(layer(coarse, spacing=SPACINGS[0])[:, :1], scan((1.0,) * 3)) < 2e-2
 
 
 def test_between_the_samplings_voxels_may_have_any_size() -> None:
@@ -178,6 +186,24 @@ def test_the_spacing_of_a_metatensor_is_read() -> None:
         ScaleGroupError, match=r"a batch of volumes with one voxel size, received \[\(1\.0, 1\.0, 2\.0\)"
     ):
         net(data.list_data_collate(parts))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Downsample(1 * GROUP.scalar),
+        nn.FourierDownsample(1 * GROUP.scalar),
+        nn.ScaleBlurPool(1 * GROUP.scalar),
+        nn.Upsample(1 * GROUP.scalar),
+        nn.VectorMaxPool(1 * GROUP.phase(0.5)),
+    ],
+)
+def test_other_grids_do_not_keep_the_voxel_size_of_the_scan(layer: nn.EquivariantModule) -> None:
+    data = pytest.importorskip("monai.data")
+    x = torch.randn(1, layer.in_type.size, 4, 4, 4)
+    y = layer(data.MetaTensor(x, affine=torch.diag(torch.tensor([2.0, 2.0, 2.0, 1.0]))))
+    assert type(y) is Tensor
+    assert torch.equal(y, layer(x))
 
 
 def test_a_batch_of_metatensors_stays_one() -> None:
