@@ -98,7 +98,7 @@ class ScaleMapLayers(VectorLayers):
     Args:
         dim: number of axes of space. Default 3.
         base: ratio of neighbouring scales. Default √2.
-        num_scales: number of scales. Default 3: filters of 9, 13 and 17 voxels along each axis.
+        num_scales: number of scales. Default 3: filters of 7, 11 and 15 voxels along each axis.
     """
 
     num_scales = 3

@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.basis import Array, Basis, ComplexArray
+from scalegroup.symbolic.checks import check_dim, is_integer, is_positive
 
 Fill = Literal["lstsq", "none"]
 
 BAND = pi / 2  # radians per voxel: where a fitted impulse is to be a delay
-OUT_OF_BAND_WEIGHT = (
-    1e-3  # of the amplitudes; from two extra taps on, the gain outside is at most 1.3 times that inside
-)
+OUT_OF_BAND_WEIGHT = 1e-3  # of the amplitudes; with extra taps the gain outside is at most 1.3 times that inside
 DIGITS = 12  # of a scale: √8 / 2 is √2, whose fit the last bits of a float would change by 1e-11
 ROUNDING = 1e-9  # places and scales nearer to a whole number than this are that number
 
@@ -73,26 +72,24 @@ class DilatedBasis(Basis):
     dim: int = 3
 
     def __post_init__(self) -> None:
-        if not _is_integer(self.kernel_size, 1) or self.kernel_size % 2 == 0:
+        if not is_integer(self.kernel_size, 1) or self.kernel_size % 2 == 0:
             hint = "an odd kernel has an impulse in its middle, as centred grids need"
             raise ScaleGroupError("kernel_size, an odd integer >= 1", repr(self.kernel_size), hint)
-        if self.dim not in (1, 2, 3):
-            raise ScaleGroupError("dim 1, 2 or 3", repr(self.dim), "it is the number of spatial axes")
+        check_dim(self.dim)
         if self.profile is not None and (not isinstance(self.profile, Basis) or self.profile.dim != self.dim):
             hint = "a profile such as HermiteBasis(2, dim=3) has an order, and the dim of this basis"
             raise ScaleGroupError(f"profile: a Basis of dim {self.dim}, or None", repr(self.profile), hint)
-        number = isinstance(self.sigma, int | float) and not isinstance(self.sigma, bool)
-        if not number or not 0 < self.sigma < float("inf"):
+        if not is_positive(self.sigma):
             raise ScaleGroupError("sigma: a positive number", repr(self.sigma), "it is a width in voxels at scale 1")
         if self.fill not in get_args(Fill):
             hint = "'lstsq' fits what lies between the voxels, 'none' refuses it"
             raise ScaleGroupError("fill 'lstsq' or 'none'", repr(self.fill), hint)
-        if not _is_integer(self.extra, 0):
+        if not is_integer(self.extra, 0):
             raise ScaleGroupError("extra, an integer >= 0", repr(self.extra), "2 taps make a fit accurate to 2e-4")
         if not self._values().any(axis=1).all():
             hint = "odd functions need more than the voxel in the middle"
             raise ScaleGroupError("a profile without functions that vanish on all voxels", repr(self), hint)
-        if self.ratio is not None and not _is_integer(self.ratio, 2):
+        if self.ratio is not None and not is_integer(self.ratio, 2):
             raise ScaleGroupError("ratio, an integer >= 2, or None", repr(self.ratio), "2 suits the scales √2^i")
 
     @property
@@ -164,7 +161,3 @@ def _delays(places: Array, last: int) -> Array:
 
     matrix, sides = overlap(voxels[:, None] - voxels), overlap(voxels[:, None] - places)
     return np.ascontiguousarray(np.linalg.solve(matrix, sides).T)
-
-
-def _is_integer(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

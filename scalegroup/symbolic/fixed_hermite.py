@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from math import isfinite
 from typing import Literal, final, get_args
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.basis import Array, Basis, ComplexArray
+from scalegroup.symbolic.checks import check_dim, is_integer, is_positive
 from scalegroup.symbolic.hermite import HermiteBasis
 
 Kind = Literal["single", "multi"]
@@ -75,25 +75,24 @@ class FixedHermiteBasis(Basis):
 
     def __post_init__(self) -> None:
         size = self.kernel_size
-        if not _is_integer(size) or size < 3 or size % 2 == 0:
+        if not is_integer(size, 3) or size % 2 == 0:
             hint = "an even kernel has no voxel in its middle, and its published samples are not one voxel apart"
             raise ScaleGroupError("kernel_size, an odd integer >= 3", repr(size), hint)
-        if not _is_integer(self.effective_size) or self.effective_size < 1:
+        if not is_integer(self.effective_size, 1):
             hint = "the basis has effective_size ** dim functions"
             raise ScaleGroupError("effective_size, an integer >= 1", repr(self.effective_size), hint)
         if self.kind not in get_args(Kind):
             hint = "'single' has one width, 'multi' adds functions of smaller widths"
             raise ScaleGroupError("kind 'single' or 'multi'", repr(self.kind), hint)
-        if not _is_number(self.mult) or not self.mult > 1:
+        if not is_positive(self.mult) or self.mult <= 1:
             raise ScaleGroupError("mult, a finite number > 1", repr(self.mult), "1.2 is the published ratio of widths")
-        if not _is_integer(self.max_order) or self.max_order < 0:
+        if not is_integer(self.max_order, 0):
             raise ScaleGroupError("max_order, an integer >= 0", repr(self.max_order), "4 is the published degree")
         full = self.norm_sigma if self.full_sigma is None else self.full_sigma
         for name, sigma in (("norm_sigma", self.norm_sigma), ("full_sigma", full)):
-            if not _is_number(sigma) or not sigma > 0:
+            if not is_positive(sigma):
                 raise ScaleGroupError(f"{name}, a finite number > 0", repr(sigma), "it is a width in voxels")
-        if self.dim not in (1, 2, 3):
-            raise ScaleGroupError("dim 1, 2 or 3", repr(self.dim), "it is the number of spatial axes")
+        check_dim(self.dim)
 
     @property
     def products(self) -> tuple[tuple[int, ...], ...]:
@@ -156,11 +155,3 @@ def _products(count: int, top: int, kind: Kind, dim: int) -> tuple[tuple[int, ..
     return tuple(
         tuple(n + j * (top + 1) for n in degrees[rest]) for j, rest in (divmod(i, len(degrees)) for i in range(count))
     )
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

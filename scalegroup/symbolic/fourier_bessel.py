@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.basis import Array
+from scalegroup.symbolic.checks import check_dim, is_positive
 from scalegroup.symbolic.harmonics import harmonics
 from scalegroup.symbolic.joint import JointBasis
 
@@ -55,12 +56,11 @@ class FourierBesselBasis(JointBasis):
     support: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.dim not in (1, 2, 3):
-            raise ScaleGroupError("dim 1, 2 or 3", repr(self.dim), "it is the number of spatial axes")
-        if not 0 < self.radius < float("inf"):
+        check_dim(self.dim)
+        if not is_positive(self.radius):
             raise ScaleGroupError("radius, a finite number > 0", repr(self.radius), "it is in units of the width")
         object.__setattr__(self, "support", self.radius)
-        if not (np.isfinite(self.max_frequency) and self._modes):
+        if not (is_positive(self.max_frequency) and self._modes):
             hint = "the lowest zeros are 1.571, 2.405 and 3.142 in 1, 2 and 3 dimensions"
             raise ScaleGroupError("max_frequency, finite and above the lowest zero", repr(self.max_frequency), hint)
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.basis import Array, Basis, ComplexArray
+from scalegroup.symbolic.checks import check_dim, is_integer
 
 
 @final
@@ -40,11 +41,10 @@ class FreeBasis(Basis):
 
     def __post_init__(self) -> None:
         size = self.kernel_size
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
+        if not is_integer(size, 1) or size % 2 == 0:
             hint = "an odd kernel has a sample in its middle, as centred grids need"
             raise ScaleGroupError("kernel_size, an odd integer >= 1", repr(size), hint)
-        if self.dim not in (1, 2, 3):
-            raise ScaleGroupError("dim 1, 2 or 3", repr(self.dim), "it is the number of spatial axes")
+        check_dim(self.dim)
 
     @property
     def products(self) -> tuple[tuple[int, ...], ...]:

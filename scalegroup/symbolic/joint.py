@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
-from math import ceil, prod
+from math import floor, prod
 
 import numpy as np
 import numpy.typing as npt
 
 from scalegroup.symbolic.basis import Array, ComplexArray, zero_mean_columns
 
+EDGE = 1 + 1e-9  # a support of 3 voxels that is rounded down is one of 3
 NODES = {1: 512, 2: 160, 3: 48}  # of the quadrature along each axis, by the number of axes
 
 
@@ -41,8 +42,8 @@ class JointBasis(ABC):
         """The number F of functions."""
 
     def reach(self, width: float) -> int:
-        """The half-width of the sampled kernels in voxels, `ceil(support * width)`."""
-        return ceil(self.support * width - 1e-9)  # a support of 3 voxels that is rounded up is one of 3
+        """The half-width of the sampled kernels in voxels: of the last voxel inside the support."""
+        return floor(self.support * width * EDGE)
 
     def sample(self, widths: Sequence[float], phases: Sequence[float]) -> Array:
         """The functions on the grid: `ψ_f((m - phase) / width) / Π width`.

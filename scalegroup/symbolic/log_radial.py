@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from math import ceil, isfinite, log, pi, prod, sqrt
+from math import floor, log, pi, prod, sqrt
 from typing import Literal, final, get_args
 
 import numpy as np
@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.basis import Array
+from scalegroup.symbolic.checks import check_dim, is_integer, is_positive
 from scalegroup.symbolic.harmonics import harmonics
-from scalegroup.symbolic.joint import JointBasis
+from scalegroup.symbolic.joint import EDGE, JointBasis
 
 Law = Literal["l1", "l2"]
 
@@ -66,7 +67,7 @@ class LogRadialBasis(JointBasis):
     Example:
         >>> basis = LogRadialBasis(dim=2, orders=(1,))
         >>> len(basis), basis.sample((1.0, 1.0), (0, 0)).shape
-        (16, (16, 13, 13))
+        (16, (16, 11, 11))
     """
 
     dim: int = 3
@@ -79,16 +80,15 @@ class LogRadialBasis(JointBasis):
     subsamples: int = 4
 
     def __post_init__(self) -> None:
-        if self.dim not in (1, 2, 3):
-            raise ScaleGroupError("dim 1, 2 or 3", repr(self.dim), "it is the number of spatial axes")
-        if not isinstance(self.orders, (tuple, list)) or not self.orders or not all(map(_is_positive, self.orders)):
+        check_dim(self.dim)
+        if not isinstance(self.orders, (tuple, list)) or not self.orders or not all(map(is_positive, self.orders)):
             raise ScaleGroupError("orders, a tuple of numbers > 0", repr(self.orders), "they count turns of a wave")
         for name, least in (("angles", 1), ("lmax", 0), ("subsamples", 1)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if not is_integer(value, least):
                 hint = "bumps in 2-D are counted by angles, degrees in 3-D by lmax, points in a voxel by subsamples"
                 raise ScaleGroupError(f"{name}, an integer >= {least}", repr(value), hint)
-        if not (_is_positive(self.inner) and _is_positive(self.support) and self.inner < self.support):
+        if not (is_positive(self.inner) and is_positive(self.support) and self.inner < self.support):
             hint = "the wave needs a ring between them"
             raise ScaleGroupError("radii 0 < inner < support", repr((self.inner, self.support)), hint)
         if self.normalise not in get_args(Law):
@@ -110,7 +110,7 @@ class LogRadialBasis(JointBasis):
         power = self.dim if self.normalise == "l1" else self.dim / 2
         r = np.maximum(distances, self.inner)
         log_r = np.log(r)
-        envelope = np.where(distances <= self.support * (1 + 1e-9), r**-power, 0.0) / self._norm(power)
+        envelope = np.where(distances <= self.support * EDGE, r**-power, 0.0) / self._norm(power)
         directions = envelope * self._directions(points / np.where(distances > 0, distances, 1.0))
         kappas = self.frequencies[:: len(directions)]
         waves = [wave(kappa * log_r) * directions for kappa in kappas for wave in (np.cos, np.sin)]
@@ -118,8 +118,8 @@ class LogRadialBasis(JointBasis):
         return np.ascontiguousarray(stacked.swapaxes(1, 2)).reshape(-1, *distances.shape)
 
     def reach(self, width: float) -> int:
-        """The half-width of the sampled kernels in voxels; the voxels at the edge lie outside by a part."""
-        return super().reach(width) if self.subsamples == 1 else ceil(self.support * width + 0.5 - 1e-9)
+        """The half-width of the sampled kernels in voxels: of the last voxel of which a point lies inside."""
+        return floor(self.support * width * EDGE + (1 - 1 / self.subsamples) / 2)
 
     def sample(self, widths: Sequence[float], phases: Sequence[float]) -> Array:
         """The functions on the grid, as in `JointBasis`: their means over the voxels, by the law of `normalise`."""
@@ -173,7 +173,3 @@ def _bump_constants(count: int) -> tuple[float, float]:
     """The L2 norm of a bump over the circle, and its mean."""
     values = _bump(2 * pi * np.arange(BUMP_NODES) / BUMP_NODES, count)
     return sqrt(2 * pi * (values**2).mean()), float(values.mean())
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0

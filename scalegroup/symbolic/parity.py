@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from scalegroup.symbolic.basis import Array, Basis, ComplexArray
 from scalegroup.symbolic.hermite import HermiteBasis, Truncation
 
 
+@final
 @dataclass(frozen=True)
 class ParityBasis(Basis):
     """The products of a Hermite basis that are even along every axis, or all the others.

@@ -184,6 +184,7 @@ def test_the_mean_of_the_samples_does_not_depend_on_the_width(dim: int) -> None:
     [
         ({"dim": 4}, "dim 1, 2 or 3, received 4"),
         ({"radius": 0.0}, "radius, a finite number > 0, received 0.0"),
+        ({"radius": "1"}, "radius, a finite number > 0, received '1'"),
         ({"max_frequency": 2.0}, "above the lowest zero, received 2.0"),
         ({"max_frequency": math.inf}, "above the lowest zero, received inf"),
     ],

@@ -153,6 +153,16 @@ def test_means_over_voxels_alias_less_than_their_middles() -> None:
     assert changes[1] < 0.4 * changes[0]
 
 
+@pytest.mark.parametrize("subsamples", [1, 4])
+@pytest.mark.parametrize("width", [0.7, 1.0, 2**0.5, 3.0])
+def test_kernels_end_with_the_last_voxel_that_is_not_zero(width: float, subsamples: int) -> None:
+    basis = LogRadialBasis(1, support=3.5, subsamples=subsamples)
+    reach = basis.reach(width)
+    assert basis.sample((width,), (0,))[:, [0, -1]].any(axis=0).all()
+    points = reach + 1 + (np.arange(subsamples) + 0.5) / subsamples - 0.5  # of the next voxel
+    assert not basis.functions(points[None] / width).any()
+
+
 def test_it_is_a_value() -> None:
     basis = LogRadialBasis(dim=2, orders=[1, 2], angles=4)  # type: ignore[arg-type]
     assert basis.orders == (1.0, 2.0)
