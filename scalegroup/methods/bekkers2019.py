@@ -18,11 +18,6 @@ learned (deformable kernels) are left out.
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-
-from scalegroup import nn
 from scalegroup.methods.layers import RegularLayers
 from scalegroup.methods.method import Method
 from scalegroup.symbolic import SplineBasis, scale_splines
@@ -70,19 +65,13 @@ class SplineLayers(RegularLayers):
         self.splines = SplineBasis(degree, size, knot, dim, spread)
         self.options = {"support": self.splines.support}
         self.scale_extent = scale_extent
-        self.over_scales: dict[str, Any] = {}
         if scale_extent > 1:
-            matrix = scale_splines(scale_extent, self.base, scale_size, degree, scale_spread)
-            self.over_scales = {"scale_extent": scale_extent, "scale_basis": matrix.tolist()}
+            matrix = scale_splines(scale_extent, self.group.base, scale_size, degree, scale_spread)
+            self.scale_options = {"scale_basis": matrix.tolist()}
 
     def basis(self) -> SplineBasis:
         """The splines in space."""
         return self.splines
-
-    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
-        """A group convolution whose kernels are splines over space and scale."""
-        in_type, out_type = self.field(in_channels), self.field(out_channels)
-        return nn.GroupConv(in_type, out_type, basis=self.splines, **self.over_scales, **self.options)
 
 
 METHOD = Method(

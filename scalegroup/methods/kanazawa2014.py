@@ -20,54 +20,8 @@ from __future__ import annotations
 import torch
 
 from scalegroup import nn
-from scalegroup.errors import FieldTypeError
-from scalegroup.fields import FieldType
 from scalegroup.methods.layers import ScalarLayers
 from scalegroup.methods.method import Method
-from scalegroup.representations import Scalar
-
-
-class PyramidMaxConv(nn.PyramidConv):
-    """A convolution with the maximum over all scales of its input: `F(x) = max_s [T_s⁻¹(w ⋆ T_s f + b)](x)`.
-
-    Args:
-        in_type: scalar fields.
-        out_type: scalar fields; the scales are those of their group.
-        kernel_size: samples of the kernel along each axis, odd. Default 5.
-        mask_outside: leave out of the maximum what lies outside the image. Default True.
-        padding_mode, bias: as in `nn.PyramidConv`.
-
-    Shape:
-        `(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`.
-
-    Raises:
-        FieldTypeError: for fields that are not scalar.
-
-    Source: Kanazawa et al. 2014.
-
-    Example:
-        >>> import torch, scalegroup as sg
-        >>> group = sg.ScaleTranslationGroup(dim=2, base=2 ** (1 / 3), num_scales=5, first=-2)
-        >>> PyramidMaxConv(1 * group.scalar, 4 * group.scalar)(torch.randn(1, 1, 12, 11)).shape
-        torch.Size([1, 4, 12, 11])
-    """
-
-    def __init__(
-        self,
-        in_type: FieldType,
-        out_type: FieldType,
-        kernel_size: int = 5,
-        *,
-        mask_outside: bool = True,
-        padding_mode: str = "zeros",
-        bias: bool = True,
-    ) -> None:
-        super().__init__(
-            in_type, out_type, kernel_size, mask_outside=mask_outside, padding_mode=padding_mode, bias=bias
-        )
-        for field in (in_type, out_type):
-            if not all(isinstance(rep, Scalar) for _, rep in field.blocks):
-                raise FieldTypeError("scalar fields", str(field), "marcos2018.ScaleVectorConv takes vectors")
 
 
 class PyramidLayers(ScalarLayers):
@@ -86,19 +40,22 @@ class PyramidLayers(ScalarLayers):
 
     base = 2 ** (1 / 3)
     num_scales = 5
-    first = -2
     sampling = "haar"
 
     def __init__(
         self, dim: int = 3, base: float | None = None, num_scales: int | None = None, kernel_size: int = 5
     ) -> None:
         super().__init__(dim, base, num_scales)
-        self.group = self.group.window(first=-(self.num_scales // 2))
         self.kernel_size = kernel_size
+
+    @staticmethod
+    def first(num_scales: int) -> int:
+        """The middle scale is 1."""
+        return -(num_scales // 2)
 
     def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """The maximum over the scales of the image."""
-        return PyramidMaxConv(self.field(in_channels), self.field(out_channels), self.kernel_size)
+        return nn.PyramidConv(self.field(in_channels), self.field(out_channels), self.kernel_size)
 
     def down(self, channels: int, stride: int = 2) -> torch.nn.Module:
         """The largest of so many voxels along each axis, as published."""

@@ -33,14 +33,19 @@ class Layers(ABC):
 
     base: float = 2**0.5
     num_scales: int = 4
-    first: int = 0  # exponent of the first scale
     sampling: str = "uniform"
 
     def __init__(self, dim: int = 3, base: float | None = None, num_scales: int | None = None) -> None:
         self.dim = dim
         self.base = type(self).base if base is None else base
         self.num_scales = type(self).num_scales if num_scales is None else num_scales
-        self.group = ScaleTranslationGroup(dim, self.base, self.num_scales, first=self.first, sampling=self.sampling)
+        group = ScaleTranslationGroup(dim, self.base, self.num_scales, sampling=self.sampling)
+        self.group = group.window(first=self.first(group.num_scales))
+
+    @staticmethod
+    def first(num_scales: int) -> int:
+        """Exponent of the first of so many scales: 0, the first scale is 1."""
+        return 0
 
     @abstractmethod
     def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
@@ -79,7 +84,8 @@ class RegularLayers(Layers):
     """The layers of a method with an axis of scales, which differs from others in the basis of its kernels."""
 
     options: dict[str, Any] = {}  # of every convolution  # noqa: RUF012
-    scale_extent: int = 1
+    scale_extent: int = 1  # of convolutions between features
+    scale_options: dict[str, Any] = {}  # of these too, such as scale_basis  # noqa: RUF012
 
     @abstractmethod
     def basis(self) -> Basis | JointBasis:
@@ -98,7 +104,8 @@ class RegularLayers(Layers):
     def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """A group convolution between regular fields."""
         fields = self.field(in_channels), self.field(out_channels)
-        return nn.GroupConv(*fields, basis=self.basis(), scale_extent=self.scale_extent, **self.options)
+        options = {"scale_extent": self.scale_extent, **self.scale_options, **self.options}
+        return nn.GroupConv(*fields, basis=self.basis(), **options)
 
     def project(self, channels: int) -> torch.nn.Module:
         """The maximum over the scales."""

@@ -32,65 +32,14 @@ from scalegroup.methods.method import Method
 SPAN = 2 * pi / 3  # of the angles of all scales
 
 
-class ScaleVectorConv(nn.PyramidConv):
-    """A convolution on all scales of its input that tells the strongest one by the angle of a vector.
-
-    Args:
-        in_type: scalar fields, or vectors `group.phase(ω)`.
-        out_type: vectors `group.phase(ω)`; the scales are those of their group.
-        kernel_size: samples of the kernel along each axis, odd. Default 5.
-        mask_outside: leave out of the maximum what lies outside the image. Default False, as published.
-        sharpness: of a mean scale, see `nn.ScaleToVector`. Default None: that of the maximum.
-        padding_mode, bias: as in `nn.PyramidConv`.
-
-    Shape:
-        `(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`, component fastest.
-
-    Raises:
-        FieldTypeError: for other fields.
-
-    Source: Marcos et al. 2018.
-
-    Example:
-        >>> import torch, scalegroup as sg
-        >>> group = sg.ScaleTranslationGroup(dim=2, base=1.26, num_scales=5, first=-2)
-        >>> vectors = 4 * group.phase(vector_rate(1.26, 5))
-        >>> conv = ScaleVectorConv(1 * group.scalar, vectors)
-        >>> conv(torch.randn(1, 1, 12, 11)).shape
-        torch.Size([1, 8, 12, 11])
-    """
-
-    def __init__(
-        self,
-        in_type: FieldType,
-        out_type: FieldType,
-        kernel_size: int = 5,
-        *,
-        mask_outside: bool = False,
-        sharpness: float | None = None,
-        padding_mode: str = "zeros",
-        bias: bool = True,
-    ) -> None:
-        nn.scale_vector.rate_of(out_type)
-        super().__init__(
-            in_type,
-            out_type,
-            kernel_size,
-            mask_outside=mask_outside,
-            sharpness=sharpness,
-            padding_mode=padding_mode,
-            bias=bias,
-        )
-
-
-def vector_rate(base: float, num_scales: int, span: float = SPAN) -> float:
-    """The rate ω of vectors for so many scales to span an angle: `span / (num_scales ln base)`.
+def vector_rate(base: float, num_scales: int) -> float:
+    """The rate ω of vectors for so many scales to span 120°: `2π / (3 num_scales ln base)`.
 
     Example:
         >>> round(vector_rate(1.26, 8) * log(1.26) * 180 / pi, 6)
         15.0
     """
-    return span / (num_scales * log(base))
+    return SPAN / (num_scales * log(base))
 
 
 class VectorLayers(Layers):
@@ -137,23 +86,29 @@ class VectorFieldLayers(VectorLayers):
 
     base = 2 ** (1 / 3)
     num_scales = 5
-    first = -2
     sampling = "haar"
 
     def __init__(
         self, dim: int = 3, base: float | None = None, num_scales: int | None = None, kernel_size: int = 5
     ) -> None:
         super().__init__(dim, base, num_scales)
-        self.group = self.group.window(first=-(self.num_scales // 2))
         self.kernel_size = kernel_size
+
+    @staticmethod
+    def first(num_scales: int) -> int:
+        """The middle scale is 1."""
+        return -(num_scales // 2)
 
     def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """From an image to vectors."""
-        return ScaleVectorConv(in_channels * self.group.scalar, self.field(out_channels), self.kernel_size)
+        return self._convolution(in_channels * self.group.scalar, out_channels)
 
     def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """From vectors to vectors."""
-        return ScaleVectorConv(self.field(in_channels), self.field(out_channels), self.kernel_size)
+        return self._convolution(self.field(in_channels), out_channels)
+
+    def _convolution(self, in_type: FieldType, out_channels: int) -> nn.PyramidConv:
+        return nn.PyramidConv(in_type, self.field(out_channels), self.kernel_size, mask_outside=False)
 
 
 METHOD = Method(

@@ -9,7 +9,7 @@ all degrees below e on each axis; basis B has total degrees up to 4, then the sa
 
 Exact: the scale law of the continuous functions. Approximate, as published: kernels are cut off after a number of
 voxels in proportion to their scale, `int(size s / s_max) // 2 * 2 + 1`, at 1.4 of their widths in the published
-networks, so that in 2-D the spectra of the smallest scale and the next differ by 30 % (8 % of the energy); the smallest
+networks, so that in 2-D the spectra of the smallest scale and the next differ by 28 % (8 % of the energy); the smallest
 functions of B are narrower than a voxel; and B ends inside a set of functions of one width, so that its axes are not
 alike. A larger `kernel_size`, kind "A" and a window of scales that starts at wide kernels remove these errors.
 
@@ -25,10 +25,10 @@ from typing import Literal, get_args
 
 import torch
 
-from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.methods.layers import RegularLayers
+from scalegroup.methods.local_max import local_scale_max
 from scalegroup.methods.method import Method
 from scalegroup.symbolic import FixedHermiteBasis
 
@@ -109,9 +109,9 @@ class SteerableLayers(RegularLayers):
 
     def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """A group convolution of an image, and the maximum over the scales if they are forgotten."""
-        regular = super().field(out_channels)
-        conv = nn.GroupConv(in_channels * self.group.scalar, regular, basis=self.kernel, **self.options)
-        return nn.Sequential(conv, nn.ScalePool(regular, "max")) if self.scalar else conv
+        if not self.scalar:
+            return super().lift(in_channels, out_channels)
+        return local_scale_max(self.group, in_channels, out_channels, self.kernel, **self.options)
 
     def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """A group convolution between features."""

@@ -6,9 +6,9 @@ code, github.com/wimmerth/scale-equivariant-3d-convnet.
 `F(s,x) = ∫ f(x+u) s^-3 ψ(u/s) du` and `F'(s,x) = Σ_i ∫ F(s_i,x+u) s^-3 ψ_i(u/s) du` with kernels `ψ = Σ_f w_f ψ_f` of
 27 products of three Hermite-Gaussians, σ = 1 voxel, on 5×5×5 voxels at each of the scales 0.729, 0.81, 0.9, 1.
 
-Exact: nothing. Approximate: five voxels hold two widths of the widest kernel, and the narrowest aliases (14 to 17 %
-between the ends of the window); 27 of the 35 products of a total degree up to 4 favour two axes; convolutions of stride
-2 without a blur, and their adjoints, undo in the U-Net what is left of equivariance. `ours` is the same idea by the
+Exact: nothing. Approximate: five voxels hold two widths of the widest kernel, and the narrowest aliases (16 % between
+the ends of the window); 27 of the 35 products of a total degree up to 4 favour two axes; convolutions of stride 2
+without a blur, and their adjoints, undo in the U-Net what is left of equivariance. `ours` is the same idea by the
 accuracy rules of the library.
 
 Where the paper is silent: in 1-D and 2-D the basis has 3 and 9 functions by the same rule. Networks from the layers,
@@ -74,14 +74,17 @@ class PublishedLayers(RegularLayers):
         scale_extent: int = 1,
         reduction: str = "mean",
     ) -> None:
-        count = type(self).num_scales if num_scales is None else num_scales
-        self.first = 1 - count if isinstance(count, int) else 0
         super().__init__(dim, base, num_scales)
         self.kernel = FixedHermiteBasis(
             kernel_size, effective_size, basis_type, full_sigma=1.0 if kernel_padding else None, dim=dim
         )
         self.scale_extent = scale_extent
         self.reduction = reduction
+
+    @staticmethod
+    def first(num_scales: int) -> int:
+        """The last scale is 1."""
+        return 1 - num_scales
 
     def basis(self) -> FixedHermiteBasis:
         """Hermite-Gaussians that are cut off after a fixed number of voxels."""

@@ -8,8 +8,9 @@ vibrations ψ_k of a ball up to a frequency, times the slowest waves φ_m over t
 is fast saves parameters, and makes the layers stable under small deformations. The first layer has no integral over α'.
 
 Exact: the scale law of the filters. Approximate: their samples, because a vibration leaves its edge at an angle; with a
-radius of 4 voxels at the finest scale the layer's kernels differ by 2 to 6 % between scales, by half of that with 6
-voxels, at the price of wider filters. Above the window of scales the coarsest one is repeated, as in the paper.
+radius of 4 voxels at the finest scale the layer's kernels differ by 2 to 8 % between scales (the most in 1-D), by a
+third of that or less with 8 voxels, at the price of wider filters. Above the window of scales the coarsest one is
+repeated, as in the paper.
 
 Choices: the waves are those of the Fourier series over `scale_extent` scales, the constant first, of which two are kept
 for three scales. Where the grid is halved, the blur grows with the scale (1.5 voxels at scale 1), as the average
@@ -19,7 +20,6 @@ pooling of the third-party code does and equivariance asks.
 from __future__ import annotations
 
 from math import cos, pi, sin, sqrt
-from typing import Any
 
 import torch
 
@@ -93,20 +93,12 @@ class DecomposedLayers(RegularLayers):
         super().__init__(dim, base, num_scales)
         self.vibrations = FourierBesselBasis(dim, max_frequency=max_frequency)
         self.options = {"sigma": radius}
-        self.over_scales: dict[str, Any] = {
-            "scale_extent": scale_extent,
-            "scale_basis": scale_waves(scale_extent, scale_size),
-            "scale_padding": "replicate",
-        }
+        self.scale_extent = scale_extent
+        self.scale_options = {"scale_basis": scale_waves(scale_extent, scale_size), "scale_padding": "replicate"}
 
     def basis(self) -> FourierBesselBasis:
         """The vibrations of a ball whose radius is the width of the filters."""
         return self.vibrations
-
-    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
-        """A convolution over space and scale."""
-        in_type, out_type = self.field(in_channels), self.field(out_channels)
-        return nn.GroupConv(in_type, out_type, basis=self.vibrations, **self.options, **self.over_scales)
 
     def down(self, channels: int, stride: int = 2) -> torch.nn.Module:
         """The average by a Gaussian window that grows with the scale."""

@@ -12,9 +12,8 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.methods import get
-from scalegroup.methods.kanazawa2014 import PyramidLayers, PyramidMaxConv
-from scalegroup.methods.networks import LayerClassifier, LayerUNet
-from scalegroup.nn import freeze, with_window
+from scalegroup.methods.kanazawa2014 import PyramidLayers
+from scalegroup.nn import PyramidConv, freeze, with_window
 from scalegroup.testing import Blobs, centred, circular, equivariance_error
 from scalegroup.testing.sampling import at_positions
 
@@ -24,13 +23,13 @@ SIZES = {1: 65, 2: 41, 3: 23}
 WIDTHS = {1: (2.0, 3.0), 2: (2.0, 3.0), 3: (1.5, 2.0)}
 
 
-def make(dim: int, num_scales: int = 7, first: int = -3, kernel_size: int = 3, **options: Any) -> PyramidMaxConv:
+def make(dim: int, num_scales: int = 7, first: int = -3, kernel_size: int = 3, **options: Any) -> PyramidConv:
     torch.manual_seed(0)
     group = ScaleTranslationGroup(dim, BASE, num_scales, first=first)
-    return PyramidMaxConv(1 * group.scalar, 6 * group.scalar, kernel_size, **options).double()
+    return PyramidConv(1 * group.scalar, 6 * group.scalar, kernel_size, **options).double()
 
 
-def without_mean(conv: PyramidMaxConv) -> PyramidMaxConv:
+def without_mean(conv: PyramidConv) -> PyramidConv:
     """Kernels that see details only: of a smooth image every kernel with a mean is nearly invariant."""
     with torch.no_grad():
         conv.conv.weight -= conv.conv.weight.mean(dim=3, keepdim=True)
@@ -153,7 +152,7 @@ def test_an_image_smaller_than_the_kernels_of_the_coarse_scales() -> None:
 @torch.no_grad()
 def test_the_torus_has_no_outside(dim: int) -> None:
     conv, x = circular(make(dim, 3, -1)), torch.randn(1, 1, *[12] * dim, dtype=torch.float64)
-    base2 = PyramidMaxConv(*(n * ScaleTranslationGroup(dim, 2.0, 3, first=-1).scalar for n in (1, 2)), 3).double()
+    base2 = PyramidConv(*(n * ScaleTranslationGroup(dim, 2.0, 3, first=-1).scalar for n in (1, 2)), 3).double()
     shift = [4] * dim
     axes = list(range(2, 2 + dim))
     on_torus = circular(base2)  # grids of 24, 12 and 6 samples: a shift by 4 voxels is one by whole samples
@@ -163,21 +162,6 @@ def test_the_torus_has_no_outside(dim: int) -> None:
 
 
 # Life of the layer
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_every_parameter_gets_a_gradient(dim: int) -> None:
-    net = LayerUNet(PyramidLayers(dim, kernel_size=3), 1, 2, (3, 4), (2,))
-    net(torch.randn(2, 1, *[9] * dim)).square().sum().backward()
-    assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_networks(dim: int) -> None:
-    layers = PyramidLayers(dim, kernel_size=3)
-    x = torch.randn(2, 1, *(11, 10, 9)[:dim])
-    assert LayerClassifier(layers, 1, 5, (3, 4))(x).shape == (2, 5)
-    assert LayerUNet(layers, 1, 2, (3, 4), (2,))(x).shape == (2, 2, *x.shape[2:])
 
 
 def test_other_windows_frozen_and_compiled() -> None:
@@ -197,9 +181,7 @@ def test_the_scales_are_around_one() -> None:
 
 def test_errors() -> None:
     group = ScaleTranslationGroup(2, BASE, 3)
-    with pytest.raises(FieldTypeError, match="expected scalar fields, received"):
-        PyramidMaxConv(1 * group.scalar, 2 * group.phase(1.0))
     with pytest.raises(FieldTypeError, match="scalar fields, or vectors of one phase"):
-        PyramidMaxConv(1 * group.regular, 1 * group.scalar)
+        PyramidConv(1 * group.regular, 1 * group.scalar)
     with pytest.raises(ScaleGroupError, match="kernel_size, an odd integer"):
-        PyramidMaxConv(1 * group.scalar, 1 * group.scalar, 4)
+        PyramidConv(1 * group.scalar, 1 * group.scalar, 4)

@@ -10,12 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from scalegroup.errors import FieldTypeError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.methods import get
-from scalegroup.methods.marcos2018 import ScaleVectorConv, VectorFieldLayers, vector_rate
-from scalegroup.methods.networks import LayerClassifier, LayerUNet
-from scalegroup.nn import VectorMagnitude, freeze
+from scalegroup.methods.marcos2018 import VectorFieldLayers, vector_rate
+from scalegroup.nn import PyramidConv, VectorMagnitude, freeze
 from scalegroup.nn.scale_vector import turned
 
 SIZES = {1: 65, 2: 41, 3: 23}
@@ -26,12 +24,12 @@ def window(dim: int, base: float, num_scales: int) -> ScaleTranslationGroup:
     return ScaleTranslationGroup(dim, base, num_scales, first=-(num_scales // 2), sampling="haar")
 
 
-def make(group: ScaleTranslationGroup, vectors: bool = False, kernel_size: int = 5, **options: Any) -> ScaleVectorConv:
+def make(group: ScaleTranslationGroup, vectors: bool = False, kernel_size: int = 5) -> PyramidConv:
     """With kernels of zero mean, which see details only."""
     torch.manual_seed(0)
     rate = vector_rate(group.base, group.num_scales)
     source = 2 * (group.phase(rate) if vectors else group.scalar)
-    conv = ScaleVectorConv(source, 6 * group.phase(rate), kernel_size, bias=False, **options).double()
+    conv = PyramidConv(source, 6 * group.phase(rate), kernel_size, mask_outside=False, bias=False).double()
     with torch.no_grad():
         conv.conv.weight -= conv.conv.weight.mean(dim=3, keepdim=True)
     return conv
@@ -42,7 +40,7 @@ def error(y_f: Tensor, y_g: Tensor, where: Tensor) -> float:
     return float(((y_f - y_g) * where).norm() / (y_f * where).norm())
 
 
-def stays_inside(conv: ScaleVectorConv, pair: Any, f: Tensor, g: Tensor, steps: int) -> Tensor:
+def stays_inside(conv: PyramidConv, pair: Any, f: Tensor, g: Tensor, steps: int) -> Tensor:
     """Where the strongest scale of both is one that both windows have."""
     at_f, at_g = pair.inside(conv.responses(f).argmax(2), conv.responses(g).argmax(2))
     return (at_f < len(conv.scales_in_use()) - steps) & (at_g >= steps)
@@ -92,7 +90,8 @@ def test_two_layers_on_the_whole(dim: int, doubled: Callable[..., Any]) -> None:
     """A regression value: the truncated window, and kinks where the strongest scale changes, of two layers."""
     group = window(dim, 2 ** (1 / 3), 7)
     pair = doubled(dim, SIZES[dim], WIDTHS[dim], channels=2)
-    first, second = make(group), ScaleVectorConv(make(group).out_type, make(group).out_type, 3).double()
+    first = make(group)
+    second = PyramidConv(first.out_type, first.out_type, 3, mask_outside=False).double()
     step = 3 * vector_rate(2 ** (1 / 3), 7) * log(2 ** (1 / 3))
     v_f, v_g = pair.inside(second(first(pair.f)), second(first(pair.g)))
     result = error(turned(v_f, step), v_g, torch.ones_like(v_f, dtype=torch.bool))
@@ -123,24 +122,9 @@ def test_filters_are_turned_by_the_angle_of_each_scale() -> None:
     w = conv.conv.weight.squeeze(2)  # type: ignore[operator]
     for k, scale in enumerate(group.scales):
         alpha = vector_rate(2.0, 3) * log(scale)
-        alone = ScaleVectorConv(4 * group.scalar, conv.out_type, 3, bias=False).double()
+        alone = PyramidConv(4 * group.scalar, conv.out_type, 3, mask_outside=False, bias=False).double()
         alone.conv.weight.copy_(turned(w, alpha).unsqueeze(2))
         torch.testing.assert_close(found[:, :, k], alone.responses(v)[:, :, k], rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_every_parameter_gets_a_gradient(dim: int) -> None:
-    net = LayerUNet(VectorFieldLayers(dim, num_scales=3, kernel_size=3), 1, 2, (3, 4), (2,))
-    net(torch.randn(2, 1, *[9] * dim)).square().sum().backward()
-    assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_networks(dim: int) -> None:
-    layers = VectorFieldLayers(dim, num_scales=3, kernel_size=3)
-    x = torch.randn(2, 1, *(11, 10, 9)[:dim])
-    assert LayerClassifier(layers, 1, 5, (3, 4))(x).shape == (2, 5)
-    assert LayerUNet(layers, 1, 2, (3, 4), (2,))(x).shape == (2, 2, *x.shape[2:])
 
 
 def test_frozen_and_compiled() -> None:
@@ -155,9 +139,3 @@ def test_the_published_window() -> None:
     layers = VectorFieldLayers(2, num_scales=8)
     assert layers.group.scales[0] == pytest.approx(1.26**-4, rel=1e-3)
     assert get("marcos2018").interscale
-
-
-def test_vectors_come_out() -> None:
-    group = window(2, 1.26, 3)
-    with pytest.raises(FieldTypeError, match="fields of one phase"):
-        ScaleVectorConv(1 * group.scalar, 2 * group.scalar)
