@@ -29,11 +29,11 @@ from scalegroup.methods.local_max import local_scale_max
 from scalegroup.methods.method import Method
 from scalegroup.symbolic import LogRadialBasis
 
-RADIUS = 3.5  # of the filters at the finest scale, in voxels: 7 wide there and some 20 at the fourth, published 7 to 17
+RADIUS = 3.5  # of the filters at the finest scale, in voxels: 7 wide there and 21 at the fourth, published 7 to 17
 
 
-class LogRadialLayers(ScalarLayers):
-    """Log-radial filters at every scale, and the maximum over the scales: features are images.
+class ScaleAxisLayers(RegularLayers):
+    """Log-radial filters with an axis of scales through the whole network, each scale for itself.
 
     Args:
         dim: number of axes of space. Default 3.
@@ -44,34 +44,6 @@ class LogRadialLayers(ScalarLayers):
 
     Raises:
         ScaleGroupError: for arguments that `LogRadialBasis` refuses.
-
-    Example:
-        >>> layer = LogRadialLayers(dim=2).conv(4, 8)
-        >>> tuple(layer[0].weight.shape)  # out, in, 1, 8 directions · 3 waves · real and imaginary part
-        (8, 4, 1, 48)
-    """
-
-    def __init__(
-        self,
-        dim: int = 3,
-        base: float | None = None,
-        num_scales: int | None = None,
-        radius: float = RADIUS,
-        **harmonics: Any,
-    ) -> None:
-        super().__init__(dim, base, num_scales)
-        self.harmonics = LogRadialBasis(dim, support=radius, **harmonics)
-
-    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
-        """The strongest response over the scales of one filter."""
-        return local_scale_max(self.group, in_channels, out_channels, self.harmonics)
-
-
-class ScaleAxisLayers(RegularLayers):
-    """The same filters with an axis of scales through the whole network, each scale for itself.
-
-    Args:
-        dim, base, num_scales, radius, harmonics: as in `LogRadialLayers`.
 
     Source: Ghosh, Gupta, SESS; the code is theirs, a paper was not found.
 
@@ -94,6 +66,23 @@ class ScaleAxisLayers(RegularLayers):
     def basis(self) -> LogRadialBasis:
         """The log-radial harmonics."""
         return self.harmonics
+
+
+class LogRadialLayers(ScalarLayers, ScaleAxisLayers):
+    """The same filters at every scale, and the maximum over the scales: features are images.
+
+    Args:
+        dim, base, num_scales, radius, harmonics: as in `ScaleAxisLayers`.
+
+    Example:
+        >>> layer = LogRadialLayers(dim=2).conv(4, 8)
+        >>> tuple(layer[0].weight.shape)  # out, in, 1, 8 directions · 3 waves · real and imaginary part
+        (8, 4, 1, 48)
+    """
+
+    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
+        """The strongest response over the scales of one filter."""
+        return local_scale_max(self.group, in_channels, out_channels, self.harmonics)
 
 
 METHOD = Method(
