@@ -55,7 +55,8 @@ class RieszLayers(ScalarLayers):
 METHOD = Method(
     name="barisin2024",
     title="Riesz networks",
-    source="Barisin, Schladitz, Redenbach, Riesz networks: scale-invariant networks in a single forward pass, 2024",
+    source="Barisin, Schladitz, Redenbach, "
+    "Riesz networks: scale-invariant neural networks in a single forward pass, 2024",
     kind="Riesz transforms",
     interscale=False,
     scales="all",

@@ -59,7 +59,7 @@ class FoveatedChannels(torch.nn.Module):
     Raises:
         ScaleGroupError: for bad arguments.
 
-    Source: Jansson and Lindeberg 2021, section 4.
+    Source: Jansson and Lindeberg 2021.
 
     Example:
         >>> pooled = torch.nn.Sequential(torch.nn.Conv2d(1, 3, 5), torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten())

@@ -7,9 +7,10 @@ output's waves k depend on those of the input with `|k'| ≤ |k|` only. Convolut
 transform of a kernel that is small on a grid of `modes` samples; activations act on `2r + 1` samples for one r after
 the other and give the waves with `max_i |k_i| = r`.
 
-Exact: the commutation with resampling, for every number of samples from `base` on, in float precision. Not equivariant:
-all other dilations, since kernels grow with the image and not with its objects; translations, roughly only, as the
-activations act on few samples. The maximum over space before a classifier's last layer changes with the samples.
+Exact: the commutation with resampling, to rounding, for every number of samples from 7 on (`base` of
+`nn.FourierPointwise`). Not equivariant: all other dilations, since kernels grow with the image and not with its
+objects; translations, roughly only, as the activations act on few samples. The maximum over space before a classifier's
+last layer changes with the samples.
 
 Choices: batch norm as in all networks here, exact with running statistics (paper: instance norm for each resolution);
 one head for the largest resolution (paper: one for each, and a loss that asks for consistent results); grids are
