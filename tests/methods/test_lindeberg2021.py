@@ -164,16 +164,3 @@ def test_errors_and_repr() -> None:
     assert JetLayers(2, discretisation="bessel").basis() == DiscreteGaussianBasis(2, 2)
     assert JetLayers(2).basis() == GaussianJetConv(*types).basis == HermiteBasis(2, 2)
     assert repr(GaussianJetConv(*types)) == "GaussianJetConv(1*scalar -> 2*regular, order=2, sigma=1)"
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_networks_learn_in_every_dimension(dim: int) -> None:
-    x = torch.randn(2, 1, *(10,) * dim)
-    for network in (
-        sg.methods.classifier("lindeberg2021", dim, channels=(2, 3), num_classes=4),
-        sg.methods.unet("lindeberg2021", dim, channels=(2, 3)),
-    ):
-        y = network(x)
-        assert y.shape == ((2, 4) if y.ndim == 2 else x.shape)
-        y.square().sum().backward()
-        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())

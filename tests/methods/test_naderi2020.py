@@ -14,8 +14,7 @@ from scalegroup.errors import FieldTypeError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.methods import get
 from scalegroup.methods.marcos2018 import vector_rate
-from scalegroup.methods.naderi2020 import ScaleMapLayers, SteerableMaxConv
-from scalegroup.methods.networks import LayerClassifier, LayerUNet
+from scalegroup.methods.naderi2020 import SteerableMaxConv
 from scalegroup.nn import freeze
 from scalegroup.nn.scale_vector import turned
 from scalegroup.symbolic import HermiteBasis, LogRadialBasis
@@ -108,19 +107,6 @@ def test_relative_scales_count(dim: int, doubled: Callable[..., Any]) -> None:
         results.append(error(turned(v_f, angle), v_g, here))
     assert results[0] < 0.15  # measured 0.10, 0.07
     assert results[1] > 0.3  # the negative twin: the same dilation, but all at one scale
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_every_parameter_gets_a_gradient(dim: int) -> None:
-    net = LayerUNet(ScaleMapLayers(dim, num_scales=2), 1, 2, (2, 3), (2,))
-    net(torch.randn(2, 1, *[8] * dim)).square().sum().backward()
-    assert all(p.grad is not None and float(p.grad.abs().max()) > 0 for p in net.parameters())
-
-
-def test_networks() -> None:
-    layers, x = ScaleMapLayers(2, num_scales=3), torch.randn(2, 1, 11, 10)
-    assert LayerClassifier(layers, 1, 5, (3, 4))(x).shape == (2, 5)
-    assert LayerUNet(layers, 1, 2, (3, 4), (2,))(x).shape == (2, 2, 11, 10)
 
 
 def test_frozen_and_compiled() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from scalegroup import methods, nn
+from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.methods.sosnovik2021 import DiscoLayers, whole_ratio
 from scalegroup.nn.module import group_of
@@ -104,10 +104,7 @@ def test_other_bases_and_bad_arguments() -> None:
 
 
 @pytest.mark.parametrize("dim", DIMS)
-def test_every_parameter_gets_a_gradient(dim: int) -> None:
-    net = methods.classifier("sosnovik2021", dim=dim, channels=(2, 3), num_classes=2)
-    net(torch.randn(2, 1, *[16] * dim)).square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())
+def test_both_scales_of_a_mixed_kernel_get_a_gradient(dim: int) -> None:
     mixed = DiscoLayers(dim, scale_extent=2).conv(2, 2)
     assert isinstance(mixed, nn.GroupConv)
     mixed(torch.randn(1, 8, *[12] * dim)).square().sum().backward()

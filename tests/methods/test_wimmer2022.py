@@ -272,13 +272,6 @@ def test_train_and_eval_agree_but_for_dropout() -> None:
     assert not torch.allclose(dropping(x), trained)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_the_unet_in_all_dimensions(dim: int) -> None:
-    net = METHOD.unet(dim, 2, 3, (2, 3), (2,))  # type: ignore[misc]
-    assert isinstance(net, PublishedUNet)
-    assert net(torch.randn(1, 2, *[13] * dim)).shape == (1, 3, *[13] * dim)
-
-
 class BeforeProjection(nn.EquivariantModule):
     """The U-Net's features on all scales."""
 

@@ -94,13 +94,6 @@ def test_other_than_whole_bases_are_refused(base: float) -> None:
         methods.classifier("worrall2019", dim=2, base=base)
 
 
-@pytest.mark.parametrize("dim", DIMS)
-def test_every_parameter_gets_a_gradient(dim: int) -> None:
-    net = methods.classifier("worrall2019", dim=dim, channels=(2, 3), num_classes=2)
-    net(torch.randn(2, 1, *[16] * dim)).square().sum().backward()
-    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())
-
-
 class TestContract(LayerContract):
     """The convolution keeps the contract of layers with an error of zero."""
 

@@ -118,16 +118,3 @@ def test_errors() -> None:
         ColumnLayers(kernel_size=4)
     with pytest.raises(ScaleGroupError, match="interpolation 'linear' or 'cubic'"):
         ColumnLayers(interpolation="nearest")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_networks_learn_in_every_dimension(dim: int) -> None:
-    x = torch.randn(2, 1, *(10,) * dim)
-    for network in (
-        sg.methods.classifier("xu2014", dim, channels=(2, 3), num_classes=4),
-        sg.methods.unet("xu2014", dim, channels=(2, 3)),
-    ):
-        y = network(x)
-        assert y.shape == ((2, 4) if y.ndim == 2 else x.shape)
-        y.square().sum().backward()
-        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in network.parameters())

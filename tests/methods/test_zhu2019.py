@@ -41,11 +41,9 @@ def test_kernels_of_all_scales_have_one_spectrum(dim: int, radius: float, scales
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_layers_are_equivariant_on_the_torus(dim: int) -> None:
     torch.manual_seed(0)
-    layers = DecomposedLayers(dim, base=1.5, num_scales=3 if dim < 3 else 2, scale_extent=2, scale_size=2)
+    layers = DecomposedLayers(dim, base=1.5, num_scales=3, scale_extent=2, scale_size=2)
     options: dict[str, Any] = {"protocol": "torus", "size": 48 if dim < 3 else 16, "dtype": torch.float32}
     for layer in (layers.lift(1, 4), layers.conv(2, 3)):
-        if dim == 3 and layer.scale_extent > 1:
-            continue  # of two scales none is inside the window
         result = equivariance_error(layer, **options)
         assert result.per_scale <= 0.06  # measured .04, .01, .01 in 1, 2, 3-D: the error of the samples
         assert result.trivial > 0.5
@@ -89,18 +87,6 @@ def test_waves_over_the_scales_are_orthogonal() -> None:
 def test_fewer_waves_mean_fewer_parameters() -> None:
     sizes = [DecomposedLayers(2, scale_size=size).conv(2, 3).weight.numel() for size in (1, 2, 3)]
     assert sizes == [36, 72, 108]
-
-
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_every_parameter_gets_a_gradient(dim: int) -> None:
-    layers = DecomposedLayers(dim, num_scales=2, scale_extent=2)
-    torch.manual_seed(0)
-    net = nn.Sequential(layers.lift(1, 2), layers.act(2), layers.down(2), layers.conv(2, 3), layers.project(3))
-    y = net(torch.randn(2, 1, *[9, 8, 7][:dim]))
-    (y * torch.randn_like(y)).sum().backward()
-    for name, parameter in net.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.flatten().abs().min() > 0, name
 
 
 class FixedPool(torch.nn.Module):
