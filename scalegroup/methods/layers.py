@@ -25,6 +25,7 @@ class Layers(ABC):
         num_scales: number of scales. Default: the method's own.
 
     Attributes:
+        base, num_scales, sampling: of the group; subclasses set their defaults.
         group: the scale-translation group of the fields.
 
     Raises:
@@ -81,11 +82,17 @@ class Layers(ABC):
 
 
 class RegularLayers(Layers):
-    """The layers of a method with an axis of scales, which differs from others in the basis of its kernels."""
+    """The layers of a method with an axis of scales, which differs from others in the basis of its kernels.
 
-    options: dict[str, Any] = {}  # of every convolution  # noqa: RUF012
-    scale_extent: int = 1  # of convolutions between features
-    scale_options: dict[str, Any] = {}  # of these too, such as scale_basis  # noqa: RUF012
+    Attributes:
+        options: further arguments of all its `nn.GroupConv`, such as sigma.
+        scale_extent: neighbouring scales that a convolution between features spans. Default 1.
+        scale_options: further arguments of convolutions between features, such as scale_basis.
+    """
+
+    options: dict[str, Any] = {}  # noqa: RUF012
+    scale_extent: int = 1
+    scale_options: dict[str, Any] = {}  # noqa: RUF012
 
     @abstractmethod
     def basis(self) -> Basis | JointBasis:
