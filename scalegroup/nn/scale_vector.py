@@ -30,7 +30,7 @@ class ScaleToVector(EquivariantModule):
     Args:
         field: the input, regular fields.
         rate: ω, angle in radians for a factor e; below `2π / (num_scales ln base)` all scales differ.
-        sharpness: β, or None (default) for the scale of the maximum itself.
+        sharpness: β, or None (default) for the scale of the maximum itself, which jumps where two are as strong.
         padding_mode: what lies outside the volume when fields are brought to other voxels. Default "replicate".
 
     Shape:

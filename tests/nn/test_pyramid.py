@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from statistics import median
+from typing import ClassVar
+
 import pytest
 import torch
+from torch import Tensor
 
 from scalegroup import nn
 from scalegroup.errors import FieldTypeError
@@ -11,23 +16,34 @@ from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.nn.module import group_of
 from scalegroup.nn.pyramid import pyramid_grids
-from scalegroup.testing import LayerContract, equivariance_error
+from scalegroup.nn.vector import magnitudes
+from scalegroup.testing import EquivarianceErrors, LayerContract, equivariance_error
 
 
 class Pyramid(LayerContract):
-    """The truncated window has no bound: what it costs is pinned here."""
+    """The truncated window has no bound: what it costs is pinned here, the median over eight seeds of the weights."""
 
     translates = False  # by samples of all its grids it does, which tests/methods/test_kanazawa2014.py tests
+    dims = (1, 2)
+    cost: ClassVar[float]
 
     def test_equivariance(self) -> None:
-        error = equivariance_error(self._layer(1), protocol="lattice").error
-        assert 0.1 < error < 1.0  # measured 0.25 to scalars, 0.43 to vectors, 0.34 between them
+        assert median(result.error for result in self._results()) == pytest.approx(self.cost, rel=0.1)
+        assert self._layer(1).declared_error == float("inf")  # type: ignore[operator]
 
     def test_the_measurement_can_fail(self) -> None:
-        assert self._layer(1).declared_error == float("inf")  # type: ignore[operator]
+        assert median(result.trivial for result in self._results()) > 1.5 * self.cost
+
+    def _results(self) -> Iterator[EquivarianceErrors]:
+        for seed in range(8):
+            torch.manual_seed(seed)
+            layer = self.make_layer(self.make_field(self._group(1))).double()
+            yield equivariance_error(layer, protocol="lattice")
 
 
 class TestToScalars(Pyramid):
+    cost = 0.33  # between 0.25 and 0.50
+
     def make_field(self, group: ScaleTranslationGroup) -> FieldType:
         return 2 * group.scalar
 
@@ -35,14 +51,25 @@ class TestToScalars(Pyramid):
         return nn.PyramidConv(field, 3 * group_of(field).scalar)
 
 
-class TestToVectors(TestToScalars):
+class TestBetweenVectors(Pyramid):
+    """Of images too they make vectors in this way: see tests/methods/test_marcos2018.py."""
+
+    cost = 0.46  # between 0.41 and 0.96, and once 3.5
+
+    def make_field(self, group: ScaleTranslationGroup) -> FieldType:
+        return 2 * group.phase(0.5)
+
     def make_layer(self, field: FieldType) -> nn.PyramidConv:
         return nn.PyramidConv(field, 3 * group_of(field).phase(0.5), mask_outside=False)
 
-
-class TestBetweenVectors(TestToVectors):
-    def make_field(self, group: ScaleTranslationGroup) -> FieldType:
-        return 2 * group.phase(0.5)
+    def test_autocast(self) -> None:
+        """Where two scales are as strong rounding decides between them, and so on the angle: lengths are accurate."""
+        layer, x = self._case()
+        assert isinstance(x, Tensor)
+        exact = magnitudes(layer(x))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = magnitudes(layer.float()(x.float()))
+        torch.testing.assert_close(y.double(), exact, rtol=0, atol=0.05 * float(exact.detach().max()))
 
 
 def test_grids_are_even_or_odd_as_the_volume() -> None:
