@@ -220,7 +220,7 @@ def compare(
         measure: errors, time and memory; false if there is only something to learn.
         train: what to learn as well. Each finished run leaves a file in --runs and is not repeated, so that training
             can be stopped at any time, and be shared by several processes.
-        seeds: runs of each method. Default 3, of hippocampus 1.
+        seeds: runs of each method. Default 3.
         epochs: passes over the training images. Default 10.
         images: to learn from. Default 2,000, of hippocampus 10 scans.
         tested: images to test on. Default 10,000, of hippocampus 10 scans.

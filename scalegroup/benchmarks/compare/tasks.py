@@ -120,7 +120,7 @@ TASKS: Mapping[str, Task] = {
         "choose the epoch. Hard Dice, mean of both classes, of scans rescaled by three factors.",
         DATA / "Task04_Hippocampus",
         3,
-        Budget(10, 10, 1, 10),
+        Budget(10, 10, 3, 10),
         hippocampus,
     ),
 }
