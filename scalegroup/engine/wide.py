@@ -13,7 +13,7 @@ from scalegroup.engine.autocast import at_least_float32, without_autocast
 from scalegroup.engine.contraction import Contraction
 from scalegroup.engine.operators import AxisOperator
 
-MOST = 2**28  # bytes that the spectra of the kernels of one operator may take
+MOST = 2**29  # bytes that the spectra of the kernels of one operator may take, in float32
 WORTH = 3  # times as many multiply-adds in space cost as much as those of spectra, which wait for memory
 
 
@@ -132,7 +132,7 @@ def pays(
     for term in contraction.terms:
         axes = operators[term.operator]
         points = frames[term.operator].points
-        if 8 * pairs * points > MOST:
+        if 16 * pairs * points > MOST:  # two by two real numbers for each complex one
             return False
         space += pairs * batch * prod([axis.n_out * axis.taps.shape[1] for axis in axes])
         transforms = 5 * points * log2(2 * points) * batch * (in_channels + out_channels)

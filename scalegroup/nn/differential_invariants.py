@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import lru_cache
 from math import comb, factorial
 
 import numpy as np
@@ -15,13 +13,14 @@ from scalegroup.engine import AxisOperator, without_autocast
 from scalegroup.engine.autocast import at_least_float32
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
-from scalegroup.kernels import Taps, sample_taps
+from scalegroup.kernels import sample_taps
 from scalegroup.nn.grid import PADDING_MODES, choice, positive
 from scalegroup.nn.linear import Linear
 from scalegroup.nn.module import group_of
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.scalars import ScalarModule
 from scalegroup.symbolic import HermiteBasis
+from scalegroup.symbolic.basis import Array
 
 _SMALLEST = 1e-5  # of the largest value of the field: derivatives below it are rounding errors, not to be enlarged
 
@@ -82,9 +81,8 @@ class DifferentialInvariants(ScalarModule):
         self.sigma = positive(sigma, "sigma")
         self.support = positive(support, "support")
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
-        taps = derivative_taps(self.order, self.sigma, self.support)
-        self.register_constant("taps", taps.values.copy())
-        self._first = taps.first
+        taps, self._first = derivative_taps(self.order, self.sigma, self.support)
+        self.register_constant("taps", taps)
         hidden = out_type.size if hidden is None else hidden
         count = as_integer(hidden, "hidden, an integer >= 1", "it is a number of fields", minimum=1)
         middle: FieldType = count * group.scalar
@@ -129,22 +127,23 @@ class DifferentialInvariants(ScalarModule):
         return ", ".join([super().extra_repr(), f"order={self.order}", f"sigma={self.sigma:g}", *unusual])
 
 
-@lru_cache(maxsize=64)
-def derivative_taps(order: int, sigma: float, support: float) -> Taps:
-    """Taps of the derivatives of orders 0 to `order` of a Gaussian, each exact for powers up to the same order.
+def derivative_taps(order: int, sigma: float, support: float) -> tuple[Array, int]:
+    """Taps of the derivatives of orders 0 to `order` of a Gaussian, each exact for powers up to its own order.
+
+    Returns:
+        The taps, `(order + 1, L)`, and the position of the first.
 
     Example:
-        >>> taps = derivative_taps(2, 1.0, 4.5)
-        >>> m = np.arange(taps.first, taps.last + 1)
-        >>> [round(float(row @ m**n), 9) for n, row in enumerate(taps.values)]  # n! for the n-th derivative of x^n
+        >>> taps, first = derivative_taps(2, 1.0, 4.5)
+        >>> m = np.arange(first, first + taps.shape[1])
+        >>> [round(float(row @ m**n), 9) for n, row in enumerate(taps)]  # n! for the n-th derivative of x^n
         [1.0, 1.0, 2.0]
     """
     taps = sample_taps(HermiteBasis(order, 1), sigma, support)
     m = np.arange(taps.first, taps.last + 1)
     moments = taps.values @ m[:, None] ** np.arange(order + 1)  # (order + 1, order + 1)
     mixing = [np.linalg.inv(moments[: n + 1, : n + 1])[n] * factorial(n) for n in range(order + 1)]
-    values = [mix @ taps.values[: n + 1] for n, mix in enumerate(mixing)]
-    return replace(taps, values=np.stack(values), error=taps.error.copy(), method="own")
+    return np.stack([mix @ taps.values[: n + 1] for n, mix in enumerate(mixing)]), taps.first
 
 
 def _largest(x: Tensor) -> Tensor:

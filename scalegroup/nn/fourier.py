@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from scalegroup.engine import without_autocast
 from scalegroup.engine.autocast import at_least_float32
+from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_integer
 from scalegroup.nn.module import group_of
@@ -63,7 +64,10 @@ class FourierConv(ScalarModule):
     ) -> None:
         super().__init__(in_type, out_type)
         dim = group_of(in_type).dim
-        self.kernel_size = as_integer(kernel_size, "kernel_size, an integer >= 1", "5 is the paper's", minimum=1)
+        expected, hint = "kernel_size, an odd integer >= 1", "a kernel is centred on a sample; 5 is the paper's"
+        self.kernel_size = as_integer(kernel_size, expected, hint, minimum=1)
+        if kernel_size % 2 == 0:
+            raise ScaleGroupError(expected, kernel_size, hint)
         self.modes = as_integer(modes, "modes, an integer >= kernel_size", "28 is the paper's", minimum=kernel_size)
         self.add_weights([(out_type.size, in_type.size, *[kernel_size] * dim)])
         self.add_bias(bias)
@@ -85,8 +89,7 @@ class FourierConv(ScalarModule):
         x = self.check(x)
         space, dim = x.shape[2:], x.ndim - 2
         y = fourier_resample(x, [self.modes] * dim)
-        before, behind = self.kernel_size // 2, (self.kernel_size - 1) // 2
-        y = F.pad(y, [before, behind] * dim, mode="circular")
+        y = F.pad(y, [self.kernel_size // 2] * (2 * dim), mode="circular")
         convolve = (F.conv1d, F.conv2d, F.conv3d)[dim - 1]
         return fourier_resample(convolve(y, self.weight, self.bias), space)
 

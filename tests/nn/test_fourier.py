@@ -167,7 +167,8 @@ def test_refuses() -> None:
         sg.nn.FourierConv(regular, field)
     for make, text in (
         (lambda: sg.nn.FourierConv(field, field, modes=3), "modes, an integer >= kernel_size"),
-        (lambda: sg.nn.FourierConv(field, field, kernel_size=0), "kernel_size, an integer >= 1"),
+        (lambda: sg.nn.FourierConv(field, field, kernel_size=0), "kernel_size, an odd integer >= 1"),
+        (lambda: sg.nn.FourierConv(field, field, kernel_size=4), "kernel_size, an odd integer >= 1"),
         (lambda: sg.nn.FourierPointwise(field, base=0), "base, an integer >= 1"),
         (lambda: sg.nn.FourierPointwise(field, step=0), "step, an integer >= 1"),
         (lambda: sg.nn.FourierPointwise(field, oversample=0), "oversample, an integer >= 1"),
