@@ -20,8 +20,10 @@ def lifting(dim: int, **options: object) -> sg.nn.GroupConv:
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_wide_kernels_agree_and_narrow_ones_do_not(dim: int) -> None:
-    # 5e-4 and 2e-5 are METHODS.md section 6's tolerances for sigma 1 and 1.5; kernels of order 4 are fitted at sigma 1.
-    assert kernel_spectrum_error(lifting(dim, sigma=1.5)).max() < 2e-4
+    """METHODS.md section 6 asks for 5e-4 at sigma 1 and for 2e-5 at 1.5, where kernels of order 4 need 5 widths."""
+    assert kernel_spectrum_error(lifting(dim, sigma=1.0)).max() < 5e-4  # 1.5e-5 to 4.1e-5 over seeds: fitted kernels
+    assert kernel_spectrum_error(lifting(dim, sigma=1.5)).max() < 2e-4  # 5.0e-5 to 1.3e-4: cut off at 4.5 widths
+    assert kernel_spectrum_error(lifting(dim, sigma=1.5, support=5.0)).max() < 2e-5  # 4e-6 to 1e-5
     assert kernel_spectrum_error(lifting(dim, sigma=1.5, support=2.0)).max() > 1e-2
 
 
