@@ -48,7 +48,7 @@ class PyramidConv(EquivariantModule):
         bias: add a constant to every output field. Default True.
 
     Shape:
-        `(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`.
+        `(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`; voxels are cubes.
 
     Raises:
         FieldTypeError: for other fields.
