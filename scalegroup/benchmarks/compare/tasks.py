@@ -117,7 +117,10 @@ TASKS: Mapping[str, Task] = {
     "hippocampus": Task(
         "Hippocampus: scans of one size, tested at three",
         "The U-Net of `sg.methods.unet` with 8 and 16 channels, `scalegroup fit` with its defaults; 5 further scans "
-        "choose the epoch. Hard Dice, mean of both classes, of scans rescaled by three factors.",
+        "choose the epoch. Hard Dice, mean of both classes, of scans rescaled by three factors. The published methods "
+        "have one U-Net, with batch norm and the maximum over their scales; ours is `models.UNet` as it comes, with "
+        "instance norm, six scales on grids of their own, and their mean weighted by confidence: the row compares "
+        "recipes, not kernels.",
         DATA / "Task04_Hippocampus",
         3,
         Budget(10, 10, 3, 10),
