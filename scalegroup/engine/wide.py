@@ -9,7 +9,7 @@ from math import log2, prod
 import torch
 from torch import Tensor
 
-from scalegroup.engine.autocast import at_least_float32, without_autocast
+from scalegroup.engine.autocast import at_least_float32, autocasts, without_autocast
 from scalegroup.engine.contraction import Contraction
 from scalegroup.engine.operators import AxisOperator
 
@@ -87,13 +87,14 @@ def contract(
         contraction: what is computed.
         functions: for each operator the functions on its grid, `(F, *K)`.
     """
-    dtype = at_least_float32(x[0].dtype)
+    device, dtype = x[0].device, at_least_float32(x[0].dtype)
+    out_dtype = torch.get_autocast_dtype(device.type) if autocasts(device) else x[0].dtype
     sources = [scale.to(dtype) for stack in x for scale in stack.unbind(2)]
     weight = weight.to(dtype)
     frames = _frames(operators)
     spectra: dict[int, Tensor] = {}
     outputs: dict[tuple[int, int], Tensor] = {}
-    with without_autocast(sources[0].device):
+    with without_autocast(device):
         for op, axes in enumerate(operators):
             terms = [term for term in contraction.terms if term.operator == op]
             if not terms:
@@ -111,7 +112,7 @@ def contract(
         scales[target] = scales[target] + y if target in scales else y
     stacks, done = [], 0
     for count in contraction.outputs:
-        stacks.append(torch.stack([scales[done + n] for n in range(count)], dim=2).to(x[0].dtype))
+        stacks.append(torch.stack([scales[done + n] for n in range(count)], dim=2).to(out_dtype))
         done += count
     return stacks
 

@@ -89,6 +89,15 @@ def test_each_scale_on_its_own_grid(monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_autocast_gives_the_dtype_that_full_arrays_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = sg.ScaleTranslationGroup(dim=2, base=1.5, num_scales=2)
+    conv, x = sg.nn.GroupConv(1 * group.scalar, 2 * group.regular, basis=Bumps()), torch.randn(1, 1, 9, 9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        one, other = (results(conv, x, spectra, monkeypatch)[0] for spectra in (True, False))
+    assert one.dtype == other.dtype == torch.bfloat16
+    torch.testing.assert_close(one, other, rtol=0.02, atol=0.02)
+
+
 def test_spectra_are_for_wide_kernels_that_fit_into_memory() -> None:
     group = sg.ScaleTranslationGroup(dim=3, base=1.5, num_scales=2)
 
