@@ -7,7 +7,7 @@ the scale, with `s^-d k(x / s, h / s)` at scale s and the integral over Haar's m
 
 Exact: the kernels are known at every point, so nothing is interpolated, and any ratio of scales will do. Approximate:
 a B-spline is not band-limited; its spectrum falls as `w^-(p+1)`, and degree 3 with two or more voxels for each knot
-keeps the error of a layer below 1e-3 of its output. The window of scales is finite.
+keeps the error of a layer near 1e-3 of its output. The window of scales is finite.
 
 Choices: degree 3 (the paper's code has 2), 3 splines along each axis with knots 2 voxels apart, and 2 splines over 3
 neighbouring scales, which lie on one side of the output's scale, as everywhere in this library, where the paper centres

@@ -9,8 +9,9 @@ of the maximum. The next layer turns its filters of two components by `ω ln s` 
 window span 120°. The plane of these vectors has nothing to do with space; 1-D and 3-D change nothing.
 
 Exact: dilation by one step turns all vectors by one step, a representation of the group (`group.phase`), wherever the
-strongest scale is inside the window, up to resampling (1e-5 to 5e-4 for blobs). Approximate: the window is finite; one
-scale is kept at each voxel, in steps of the base; the gradient flows through the maximum, not through the angle.
+strongest scale is inside the window, up to resampling (lengths to 2e-4 for blobs; an angle jumps where two scales
+respond alike). Approximate: the window is finite; one scale is kept at each voxel, in steps of the base; the gradient
+flows through the maximum, not through the angle.
 
 Choices: the published code takes angles in steps of 15° for its output and 17.1° for its filters, and resamples an
 image again and again to reach the next scale; here the steps are the same, and each grid is made from the input. It

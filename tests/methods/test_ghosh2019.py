@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -58,14 +59,17 @@ def test_the_axis_of_scales_is_equivariant_as_far_as_the_filters_are(dim: int) -
 
 def test_the_maximum_follows_the_scale_inside_the_window() -> None:
     """Blobs of the size of the middle scale: the maximum moves with them, the response of one scale does not."""
-    torch.manual_seed(0)
     basis = HermiteBasis(2, 2)
     group = LogRadialLayers(2, base=2**0.5, num_scales=7).group
-    wide = local_scale_max(group, 1, 4, basis, admissible=True, bias=False)
-    one = local_scale_max(group.window(num_scales=1, first=3), 1, 4, basis, admissible=True, bias=False)
-    one.load_state_dict(wide.state_dict())
-    errors = [equivariance_error(layer, 2**0.5, width=(3.0, 4.0)).projected for layer in (wide, one)]
-    assert errors[0] < 0.15 < 0.2 < errors[1]  # measured .09-.12 and .20-.29
+    errors = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        wide = local_scale_max(group, 1, 4, basis, admissible=True, bias=False)
+        one = local_scale_max(group.window(num_scales=1, first=3), 1, 4, basis, admissible=True, bias=False)
+        one.load_state_dict(wide.state_dict())
+        errors.append([equivariance_error(layer, 2**0.5, width=(3.0, 4.0)).projected for layer in (wide, one)])
+    with_window, without = map(mean, zip(*errors, strict=True))
+    assert with_window < 0.15 < 0.2 < without  # single ones .09-.15 and .20-.29
 
 
 def test_local_scales_are_the_nature_of_the_method() -> None:

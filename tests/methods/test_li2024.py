@@ -32,10 +32,10 @@ def two_layers(dim: int, seed: int) -> torch.nn.Module:
 @DIMS
 def test_two_layers(dim: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With random weights; a single layer is held to 5e-2 in the tests of the layer."""
-    nets = [two_layers(dim, seed) for seed in range(4)]
+    nets = [two_layers(dim, seed) for seed in range(8)]
     results = [measured(net, dim) for net in nets]
     error = mean(error for error, _ in results)
-    assert error < 5e-2  # measured 0.03 in each dimension, 0.017 to 0.051 for single networks
+    assert error < 5e-2  # measured 0.039, 0.029, 0.025; 0.012 to 0.067 for single networks
     assert mean(idle for _, idle in results) > 0.8
     undivided = lambda self, x: torch.cat(self.derivatives(x), dim=1)  # noqa: E731
     monkeypatch.setattr(sg.nn.DifferentialInvariants, "invariants", undivided)

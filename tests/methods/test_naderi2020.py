@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -24,8 +25,8 @@ WIDTHS = {1: (2.0, 3.0), 2: (2.0, 3.0), 3: (1.5, 2.0)}
 WINDOWS = {1: (2**0.5, 6, 2), 2: (2**0.5, 6, 2), 3: (2.0, 3, 1)}  # base, scales, steps to the factor 2
 
 
-def make(dim: int, vectors: bool = False, **options: Any) -> tuple[SteerableMaxConv, int]:
-    torch.manual_seed(0)
+def make(dim: int, vectors: bool = False, seed: int = 0, **options: Any) -> tuple[SteerableMaxConv, int]:
+    torch.manual_seed(seed)
     base, num_scales, steps = WINDOWS[dim]
     group = ScaleTranslationGroup(dim, base, num_scales)
     rate = vector_rate(base, num_scales)
@@ -51,17 +52,24 @@ def error(y_f: Tensor, y_g: Tensor, mask: Tensor) -> float:
 @pytest.mark.parametrize("dim", [1, 2, 3])
 @torch.no_grad()
 def test_the_scale_grows_with_the_image(dim: int, doubled: Callable[..., Any]) -> None:
-    """Tolerances of METHODS.md: .5 steps for the scale, .1 for the maximum."""
-    conv, steps = make(dim, return_scale=True)
-    pair = doubled(dim, SIZES[dim], WIDTHS[dim], channels=2)
-    here = where(conv, pair, steps)
-    assert float(here.double().mean()) > 0.02
-    (m_f, kappa_f), (m_g, kappa_g) = conv(pair.f), conv(pair.g)
-    assert error(*pair.inside(m_f, m_g), here) < 0.1  # measured 0.008, 0.007, 0.03
-    step = log(WINDOWS[dim][0])
-    before, after = (part[here] for part in pair.inside(kappa_f, kappa_g))
-    assert float((after - before - log(2)).abs().mean() / step) < 0.5  # measured 0.06, 0.28, 0.12
-    assert float((after - before).abs().mean() / step) > 0.6 * steps  # the negative twin: the scale left as it is
+    """Tolerances of METHODS.md: .5 steps for the scale, and .1 for the maximum.
+
+    Measured over eight seeds: .04 to .73, .13 to .75 and .05 to .12 steps, therefore the mean over four networks in 1-D
+    and 2-D; .005 to .064 for the maximum.
+    """
+    pair, step = doubled(dim, SIZES[dim], WIDTHS[dim], channels=2), log(WINDOWS[dim][0])
+    missed, moved = [], []
+    for seed in range(4 if dim < 3 else 1):
+        conv, steps = make(dim, seed=seed, return_scale=True)
+        here = where(conv, pair, steps)
+        assert float(here.double().mean()) > 0.02
+        (m_f, kappa_f), (m_g, kappa_g) = conv(pair.f), conv(pair.g)
+        assert error(*pair.inside(m_f, m_g), here) < 0.1
+        before, after = (part[here] for part in pair.inside(kappa_f, kappa_g))
+        missed.append(float((after - before - log(2)).abs().mean() / step))
+        moved.append(float((after - before).abs().mean() / step))
+    assert mean(missed) < 0.5
+    assert mean(moved) > 0.6 * steps  # the negative twin: the scale left as it is
 
 
 @pytest.mark.parametrize("dim", [1, 2])
@@ -80,13 +88,14 @@ def test_exact_filters_leave_the_window_alone_as_error(dim: int, doubled: Callab
 @pytest.mark.parametrize("dim", [1, 2, 3])
 @torch.no_grad()
 def test_the_vectors_turn(dim: int, doubled: Callable[..., Any]) -> None:
+    """A regression value: measured over eight seeds .01 to .16, .07 to .26 and .08 to .13."""
     conv, steps = make(dim, sharpness=100.0)
     pair = doubled(dim, SIZES[dim], WIDTHS[dim], channels=2)
     here = where(conv, pair, steps)
     v_f, v_g = pair.inside(conv(pair.f), conv(pair.g))
     angle = conv.vector.rate * log(2)
-    assert error(turned(v_f, angle), v_g, here) < 0.15  # measured 0.09, 0.07, 0.09
-    assert error(v_f, v_g, here) > 0.4  # the negative twin
+    assert error(turned(v_f, angle), v_g, here) < 0.3
+    assert error(v_f, v_g, here) > 0.5  # the negative twin
 
 
 @pytest.mark.parametrize("dim", [1, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from statistics import mean
 
 import pytest
 import torch
@@ -32,8 +33,8 @@ def torus_error(module: torch.nn.Module) -> float:
     return equivariance_error(module, protocol="torus").per_scale
 
 
-def three_layers(layers: RegularLayers, activation: type[torch.nn.Module]) -> nn.Sequential:
-    torch.manual_seed(0)
+def three_layers(layers: RegularLayers, activation: type[torch.nn.Module], seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
     field = layers.field(4)
     acts = [nn.Pointwise(field, activation()) for _ in range(2)]
     return nn.Sequential(layers.lift(2, 4), acts[0], layers.conv(4, 4), acts[1], layers.conv(4, 4))  # type: ignore[arg-type]
@@ -57,15 +58,16 @@ def test_the_lifting(dim: int) -> None:
 
 
 @DIMS
-@pytest.mark.parametrize(("activation", "bound"), [(torch.nn.SiLU, 2e-2), (torch.nn.ReLU, 6e-2)])
+@pytest.mark.parametrize(("activation", "bound"), [(torch.nn.SiLU, 2e-2), (torch.nn.ReLU, 5e-2)])
 def test_three_layers(dim: int, activation: type[torch.nn.Module], bound: float) -> None:
-    """T3 at a width of 1.5 voxels: ≤ 2e-2 with SiLU, and ≤ 5e-2 with ReLU, which 1-D misses for some weights.
+    """T3 at a width of 1.5 voxels, the mean over four networks.
 
-    Measured over seeds .001 to .011 and .010 to .053, the most in 1-D: the bound for ReLU is from that spread. At the
-    default width .006 to .030 and .025 to .114.
+    Measured over eight: .001 to .016 with SiLU and .011 to .066 with ReLU, the most in 1-D; the published layers .06 to
+    .18 and .06 to .26. At the default width .006 to .030 and .025 to .114.
     """
-    assert torus_error(three_layers(HermiteLayers(dim, BASE, sigma=1.5), activation)) < bound
-    assert torus_error(three_layers(PublishedLayers(dim), activation)) > bound
+    ours = [torus_error(three_layers(HermiteLayers(dim, BASE, sigma=1.5), activation, seed)) for seed in range(4)]
+    theirs = [torus_error(three_layers(PublishedLayers(dim), activation, seed)) for seed in range(4)]
+    assert mean(ours) < bound < mean(theirs)
 
 
 @DIMS

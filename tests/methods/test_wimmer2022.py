@@ -146,12 +146,12 @@ def test_kernels_of_two_scales_are_not_one_kernel() -> None:
     assert padded[0.729, 0.81] > 0.07  # .0908 there
 
 
-@pytest.mark.parametrize(("dim", "expected"), [(1, 0.035), (2, 0.042), (3, 0.068)])
-def test_the_lifting_is_off_by_percents(dim: int, expected: float) -> None:
-    """T2 of the worst scale channel, seed 0; METHODS.md 0.4 has .040, .041, .042 over all channels."""
+@pytest.mark.parametrize(("dim", "least", "most"), [(1, 0.025, 0.037), (2, 0.042, 0.070), (3, 0.063, 0.082)])
+def test_the_lifting_is_off_by_percents(dim: int, least: float, most: float) -> None:
+    """T2 of the worst scale channel over eight seeds; METHODS.md 0.4 has .040, .041, .042 over all channels."""
     torch.manual_seed(0)
     error = equivariance_error(PublishedLayers(dim).lift(2, 4), protocol="torus").per_scale
-    assert error == pytest.approx(expected, rel=0.05)
+    assert 0.9 * least < error < 1.1 * most
     layers = PublishedLayers(dim)
     accurate = nn.GroupConv(2 * layers.group.scalar, layers.field(4), order=4, sigma=1.5)
     assert equivariance_error(accurate, protocol="torus").per_scale < 3e-3
@@ -204,12 +204,12 @@ def strided(dim: int, **options: Any) -> nn.Sequential:
     return nn.Sequential(lift, nn.Pointwise(field), stride, nn.Pointwise(field), conv)
 
 
-@pytest.mark.parametrize(("dim", "expected"), [(1, 0.186), (2, 0.376), (3, 0.294)])
-def test_strided_convolutions_are_not_equivariant(dim: int, expected: float) -> None:
-    """T3, METHODS.md 0.4: .32 in 2-D, and .0026 where blur and kernels are as wide as they should."""
+@pytest.mark.parametrize(("dim", "least", "most"), [(1, 0.10, 0.44), (2, 0.28, 0.47), (3, 0.20, 0.41)])
+def test_strided_convolutions_are_not_equivariant(dim: int, least: float, most: float) -> None:
+    """T3 over eight seeds; METHODS.md 0.4 has .32 in 2-D, and .0026 where blur and kernels are as wide as needed."""
     torch.manual_seed(0)
     published = strided(dim, basis=PublishedLayers(dim).basis())
-    assert equivariance_error(published, protocol="torus").per_scale == pytest.approx(expected, rel=0.05)
+    assert 0.9 * least < equivariance_error(published, protocol="torus").per_scale < 1.1 * most
     assert equivariance_error(strided(dim, sigma=1.5), protocol="torus").per_scale < 0.03
 
 
@@ -291,7 +291,7 @@ def test_the_unet_is_not_equivariant() -> None:
     """
     torch.manual_seed(0)
     result = equivariance_error(BeforeProjection(unet()), size=53)
-    assert result.per_scale == pytest.approx(0.96, rel=0.05)
+    assert 0.7 < result.per_scale < 1.2
     assert result.per_scale > 1.5 * result.trivial
     ours = UNet(3, 4, 1, (2, 4), (2,), base=1 / 0.9, num_scales=3, first=0, scale_pool=None, norm="batch")
     assert equivariance_error(ours, size=53).per_scale < 0.01

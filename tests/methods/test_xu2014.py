@@ -91,9 +91,12 @@ class WithoutVolume(ResizedBasis):
         return values * sigma**0.5, first
 
 
-@pytest.mark.parametrize(("dim", "linear", "cubic"), [(1, 0.10, 0.021), (2, 0.19, 0.040), (3, 0.29, 0.062)])
+@pytest.mark.parametrize(("dim", "linear", "cubic"), [(1, 0.11, 0.021), (2, 0.19, 0.040), (3, 0.29, 0.062)])
 def test_random_filters_do_not_keep_theirs(dim: int, linear: float, cubic: float) -> None:
-    """Interpolation cannot follow random numbers: measured values, no tolerance (METHODS.md section 2)."""
+    """Interpolation cannot follow random numbers: measured values, no tolerance (METHODS.md section 2).
+
+    Over six seeds the largest spread is that in 1-D, .097 to .126.
+    """
     for interpolation, expected in (("linear", linear), ("cubic", cubic)):
         conv = lifting(dim, interpolation=interpolation)
         assert kernel_spectrum_error(conv)[:, 0].max() == pytest.approx(expected, rel=0.2)

@@ -105,7 +105,8 @@ class FixedPool(torch.nn.Module):
 def test_pooling_by_a_window_that_grows_with_the_scale() -> None:
     """The network and the factor of METHODS.md 0.4, which has 1e-2 for all scales together.
 
-    Here each scale counts for itself. The finest, whose blur is the narrowest, is a regression value: measured .016.
+    Here each scale counts for itself, and these are regression values: over eight seeds the finest, whose blur is the
+    narrowest, has .012 to .028, the others .003 to .015, and with a blur of one width .05 to .10.
     """
     layers = DecomposedLayers(2, base=10 / 9, num_scales=4)
     group, field = layers.group, layers.field(8)
@@ -116,9 +117,9 @@ def test_pooling_by_a_window_that_grows_with_the_scale() -> None:
         net = torch.nn.Sequential(lift, layers.act(8), pool, conv, layers.act(8))
         types = {"in_type": 1 * group.scalar, "out_type": field}
         errors.append(equivariance_error(net, protocol="torus", size=90, out_spacing=2.0, **types).channels)
-    assert errors[0][0] <= 0.03
-    assert max(errors[0][1:]) <= 1e-2
-    assert min(errors[1]) > 0.02
+    assert errors[0][0] <= 0.035
+    assert max(errors[0][1:]) <= 0.02
+    assert min(errors[1]) > 0.04
 
 
 def test_the_whole_network_is_as_good_as_its_kernels() -> None:
