@@ -31,13 +31,13 @@ def layer(dim: int, fields: int = 1, **options: object) -> sg.nn.DifferentialInv
 
 class TestDifferentialInvariants(LayerContract):
     dims = (1, 2)
-    tolerance = 0.035  # a regression value, of blobs of 2 to 3 voxels; measured 0.031 and 0.020
+    tolerance = 0.035  # a regression value, of blobs of 2 to 3 voxels; 0.010 to 0.029 over seeds of the weights
 
     def make_field(self, group: sg.ScaleTranslationGroup) -> FieldType:
         return 2 * group.scalar
 
     def make_layer(self, field: FieldType) -> sg.nn.DifferentialInvariants:
-        return sg.nn.DifferentialInvariants(field, 3 * group_of(field).scalar, sigma=0.5)
+        return sg.nn.DifferentialInvariants(field, 3 * group_of(field).scalar, sigma=0.25)
 
 
 class Order(torch.nn.Module):

@@ -55,7 +55,6 @@ class TestFourierDownsample(TestFourierConv):
 
 
 class TestFourierPointwise(TestFourierConv):
-    tolerance = 0.1  # a regression value: the larger grid holds waves that the smaller one does not; measured 0.04
     translates = False  # see below
 
     def make_layer(self, field: FieldType) -> sg.nn.FourierPointwise:
