@@ -35,10 +35,15 @@ def make(dim: int, vectors: bool = False, seed: int = 0, **options: Any) -> tupl
     return SteerableMaxConv(source, 4 * group.phase(rate), basis, bias=False, **options).double(), steps
 
 
-def where(conv: SteerableMaxConv, pair: Any, steps: int) -> Tensor:
+def seen(conv: SteerableMaxConv, pair: Any) -> list[Tensor]:
+    """The responses of all scales to both images."""
+    return [conv.conv(x) for x in (pair.f, pair.g)]
+
+
+def where(conv: SteerableMaxConv, pair: Any, responses: list[Tensor], steps: int) -> Tensor:
     """Where the strongest scale of both is one that both windows have, and strong: more than .2 of the largest."""
     fields, scales = conv.out_type.num_fields, len(conv.conv.out_type.group.scales)
-    stacks = [conv.conv(x).unflatten(1, (fields, scales)) for x in (pair.f, pair.g)]
+    stacks = [response.unflatten(1, (fields, scales)) for response in responses]
     at_f, at_g = pair.inside(*(stack.argmax(2) for stack in stacks))
     largest = pair.inside(*(stack.amax(2) for stack in stacks))[0]
     return (at_f < scales - steps) & (at_g >= steps) & (largest > 0.2 * largest.max())
@@ -61,9 +66,10 @@ def test_the_scale_grows_with_the_image(dim: int, doubled: Callable[..., Any]) -
     missed, moved = [], []
     for seed in range(4 if dim < 3 else 1):
         conv, steps = make(dim, seed=seed, return_scale=True)
-        here = where(conv, pair, steps)
+        responses = seen(conv, pair)
+        here = where(conv, pair, responses, steps)
         assert float(here.double().mean()) > 0.02
-        (m_f, kappa_f), (m_g, kappa_g) = conv(pair.f), conv(pair.g)
+        (m_f, kappa_f), (m_g, kappa_g) = map(conv.vector.maximum, responses)
         assert error(*pair.inside(m_f, m_g), here) < 0.1
         before, after = (part[here] for part in pair.inside(kappa_f, kappa_g))
         missed.append(float((after - before - log(2)).abs().mean() / step))
@@ -78,20 +84,20 @@ def test_exact_filters_leave_the_window_alone_as_error(dim: int, doubled: Callab
     """With Hermite functions in place of log-radial ones the maximum is exact; its scale is as exact as the window."""
     conv, steps = make(dim, basis=HermiteBasis(2, dim), sharpness=1e4, return_scale=True)
     pair = doubled(dim, SIZES[dim], WIDTHS[dim], channels=2)
-    here = where(conv, pair, steps)
+    here = where(conv, pair, seen(conv, pair), steps)
     (m_f, kappa_f), (m_g, kappa_g) = conv(pair.f), conv(pair.g)
     assert error(*pair.inside(m_f, m_g), here) < 1e-3  # measured 2e-5
     before, after = (part[here] for part in pair.inside(kappa_f, kappa_g))
     assert float((after - before - log(2)).abs().mean()) < 1e-3  # measured 4e-6
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("dim", [1, 2])
 @torch.no_grad()
 def test_the_vectors_turn(dim: int, doubled: Callable[..., Any]) -> None:
-    """A regression value: measured over eight seeds .01 to .16, .07 to .26 and .08 to .13."""
+    """A regression value: measured over eight seeds .01 to .16 in 1-D and .07 to .26 in 2-D."""
     conv, steps = make(dim, sharpness=100.0)
     pair = doubled(dim, SIZES[dim], WIDTHS[dim], channels=2)
-    here = where(conv, pair, steps)
+    here = where(conv, pair, seen(conv, pair), steps)
     v_f, v_g = pair.inside(conv(pair.f), conv(pair.g))
     angle = conv.vector.rate * log(2)
     assert error(turned(v_f, angle), v_g, here) < 0.3
