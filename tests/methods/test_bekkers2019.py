@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -86,31 +87,32 @@ def test_the_kernel_is_the_product_of_splines_in_space_and_scale() -> None:
     assert free.weight.shape == (1, 1, 1, 9)
 
 
+def change(coarse: torch.nn.Sequential, fine: torch.nn.Sequential, x: torch.Tensor) -> float:
+    """By how much a lifting and a layer on every second scale differ from the same on all of them."""
+    few, many = (net(x).unflatten(1, (2, -1)) for net in (coarse, fine))
+    return max(float((few[:, :, k] - many[:, :, 2 * k]).norm() / few[:, :, k].norm()) for k in range(3))
+
+
+@torch.no_grad()
 def test_haar_measure() -> None:
-    """Twice as many scales over the same range change the output of a smooth kernel by less than 5 %."""
-    torch.manual_seed(0)
+    """Twice as many scales over the same range change the output of a smooth kernel by less than 5 %, in the mean.
+
+    Measured over 24 seeds: .019 to .082, .034 in the mean.
+    """
     coarse, fine = SplineLayers(1, 2**0.5, 5, scale_extent=3), SplineLayers(1, 2**0.25, 9, scale_extent=5)
-    lifts, convs = [], []
-    for layers in (coarse, fine):
-        lifts.append(layers.lift(1, 2).double())
-        convs.append(layers.conv(2, 2).double())
-    lifts[1].load_state_dict(lifts[0].state_dict())
-    convs[1].load_state_dict(convs[0].state_dict())
-    x = torch.randn(1, 1, 200, dtype=torch.float64)
-    few, many = (conv(lift(x)).detach().unflatten(1, (2, -1)) for lift, conv in zip(lifts, convs, strict=True))
-    change = [float((few[:, :, k] - many[:, :, 2 * k]).norm() / few[:, :, k].norm()) for k in range(3)]
-    assert max(change) < 0.05
-    bare = sg.nn.GroupConv(  # the negative twin: without the measure
-        fine.field(2),
-        fine.field(2),
-        basis=fine.basis(),
-        support=fine.basis().support,
-        scale_extent=5,
-        scale_basis=(scale_splines(5, 2**0.5, 2, 3)).tolist(),
-    ).double()
-    bare.load_state_dict(convs[0].state_dict())
-    wrong = bare(lifts[1](x)).detach().unflatten(1, (2, -1))
-    assert float((few[:, :, 0] - wrong[:, :, 0]).norm() / few[:, :, 0].norm()) > 0.5
+    bare = SplineLayers(1, 2**0.25, 9, scale_extent=5)  # the negative twin: without the measure
+    bare.scale_options = {"scale_basis": scale_splines(5, 2**0.5, 2, 3).tolist()}
+    right, wrong = [], []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        nets = [torch.nn.Sequential(layers.lift(1, 2), layers.conv(2, 2)).double() for layers in (coarse, fine, bare)]
+        for net in nets[1:]:
+            net.load_state_dict(nets[0].state_dict())
+        x = torch.randn(1, 1, 200, dtype=torch.float64)
+        right.append(change(nets[0], nets[1], x))
+        wrong.append(change(nets[0], nets[2], x))
+    assert mean(right) < 0.05
+    assert min(wrong) > 0.5
 
 
 def test_scale_one_is_a_plain_spline_convolution() -> None:

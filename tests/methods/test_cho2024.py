@@ -48,7 +48,7 @@ def test_each_half_keeps_the_scale_law(dim: int) -> None:
     conv = ParityConv(scalar, 4 * group(dim).regular)
     for half in (conv.even, conv.odd):
         assert worst(half) < 1e-3
-        assert worst(half) < 2 * whole
+        assert worst(half) < 4 * whole  # measured over twelve seeds .4 to 2.8
     for even in (True, False):
         cut = nn.GroupConv(scalar, regular, basis=ParityBasis(even, 2, dim, "each"), support=2.0)
         assert worst(cut) > 3e-3  # measured over eight seeds .006 to .03

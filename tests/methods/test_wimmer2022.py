@@ -204,9 +204,9 @@ def strided(dim: int, **options: Any) -> nn.Sequential:
     return nn.Sequential(lift, nn.Pointwise(field), stride, nn.Pointwise(field), conv)
 
 
-@pytest.mark.parametrize(("dim", "least", "most"), [(1, 0.10, 0.44), (2, 0.28, 0.47), (3, 0.20, 0.41)])
+@pytest.mark.parametrize(("dim", "least", "most"), [(1, 0.10, 0.44), (2, 0.20, 0.47), (3, 0.20, 0.41)])
 def test_strided_convolutions_are_not_equivariant(dim: int, least: float, most: float) -> None:
-    """T3 over eight seeds; METHODS.md 0.4 has .32 in 2-D, and .0026 where blur and kernels are as wide as needed."""
+    """T3 over ten seeds; METHODS.md 0.4 has .32 in 2-D, and .0026 where blur and kernels are as wide as needed."""
     torch.manual_seed(0)
     published = strided(dim, basis=PublishedLayers(dim).basis())
     assert 0.9 * least < equivariance_error(published, protocol="torus").per_scale < 1.1 * most
