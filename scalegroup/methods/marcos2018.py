@@ -27,6 +27,7 @@ import torch
 
 from scalegroup import nn
 from scalegroup.fields import FieldType
+from scalegroup.methods.kanazawa2014 import PyramidLayers
 from scalegroup.methods.layers import Layers
 from scalegroup.methods.method import Method
 
@@ -71,8 +72,8 @@ class VectorLayers(Layers):
         return nn.VectorMagnitude(self.field(channels))
 
 
-class VectorFieldLayers(VectorLayers):
-    """The layers of vector-field networks.
+class VectorFieldLayers(VectorLayers, PyramidLayers):
+    """The layers of vector-field networks, on the pyramid of `kanazawa2014`.
 
     Args:
         dim: number of axes of space. Default 3.
@@ -84,21 +85,6 @@ class VectorFieldLayers(VectorLayers):
         >>> print(VectorFieldLayers(dim=2).field(3).size)
         6
     """
-
-    base = 2 ** (1 / 3)
-    num_scales = 5
-    sampling = "haar"
-
-    def __init__(
-        self, dim: int = 3, base: float | None = None, num_scales: int | None = None, kernel_size: int = 5
-    ) -> None:
-        super().__init__(dim, base, num_scales)
-        self.kernel_size = kernel_size
-
-    @staticmethod
-    def first(num_scales: int) -> int:
-        """The middle scale is 1."""
-        return -(num_scales // 2)
 
     def lift(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """From an image to vectors."""
