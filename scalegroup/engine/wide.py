@@ -13,7 +13,7 @@ from scalegroup.engine.autocast import at_least_float32, autocasts, without_auto
 from scalegroup.engine.contraction import Contraction
 from scalegroup.engine.operators import AxisOperator
 
-MOST = 2**29  # bytes that the spectra of the kernels of one operator may take, in float32
+MOST = 2**29  # bytes that the spectra of one term may take, in float32
 WORTH = 3  # times as many multiply-adds in space cost as much as those of spectra, which wait for memory
 
 
@@ -39,6 +39,18 @@ class _Frame:
         for i, (axis, first, length) in enumerate(zip(axes, self.first, self.lengths, strict=True)):
             x = replace(axis, taps=axis.taps[:, :1], start=first, stride=1, n_out=length).pad(x, i + 2)
         return torch.view_as_real(self._transform(x, 2)).flatten(2)
+
+    def product(self, x: Tensor, functions: Tensor, weight: Tensor) -> Tensor:
+        """A spectrum as `spectrum` gives it, times those of the kernels; the smaller of two intermediates is made."""
+        if not _functions_first(x.shape[1], weight.shape):
+            return x @ self.kernels(functions, weight)
+        spectrum = self._transform(functions.to(weight), 1)
+        f_real, f_imaginary = spectrum.real[:, None, None], -spectrum.imag[:, None, None]  # conjugate: a correlation
+        x_real, x_imaginary = (part.unsqueeze(3) for part in x.unflatten(2, (-1, 2)).unbind(3))
+        mix = weight.permute(1, 2, 0).flatten(0, 1)
+        real = (x_real * f_real - x_imaginary * f_imaginary).flatten(2) @ mix
+        imaginary = (x_real * f_imaginary + x_imaginary * f_real).flatten(2) @ mix
+        return torch.stack([real, imaginary], dim=-1).flatten(2)
 
     def kernels(self, functions: Tensor, weight: Tensor) -> Tensor:
         """The spectra of kernels, as real matrices: `(F, *K)` and `(out, in, F)` to `(frequencies, 2 in, 2 out)`.
@@ -103,7 +115,7 @@ def contract(
             for term in terms:
                 if term.source not in spectra:
                     spectra[term.source] = frame.spectrum(sources[term.source], axes)
-                y = spectra[term.source] @ frame.kernels(functions[op], weight[:, :, term.tap])
+                y = frame.product(spectra[term.source], functions[op], weight[:, :, term.tap])
                 key = term.target, op
                 outputs[key] = outputs[key] + y if key in outputs else y
     scales: dict[int, Tensor] = {}
@@ -128,17 +140,26 @@ def pays(
         return False
     out_channels, in_channels, _, functions = weight_shape
     pairs = out_channels * in_channels
+    if _functions_first(batch, weight_shape):
+        numbers, mixing = 2 * batch * in_channels * functions, 2 * batch * functions * pairs
+    else:
+        numbers, mixing = 4 * pairs, 4 * pairs * (batch + functions)
     frames = _frames(operators)
     space = spectral = 0.0
     for term in contraction.terms:
         axes = operators[term.operator]
         points = frames[term.operator].points
-        if 16 * pairs * points > MOST:  # two by two real numbers for each complex one
+        if 4 * numbers * points > MOST:
             return False
         space += pairs * batch * prod([axis.n_out * axis.taps.shape[1] for axis in axes])
         transforms = 5 * points * log2(2 * points) * batch * (in_channels + out_channels)
-        spectral += 4 * pairs * points * (batch + functions) + transforms
+        spectral += mixing * points + transforms
     return space > WORTH * spectral
+
+
+def _functions_first(batch: int, weight_shape: Sequence[int]) -> bool:
+    """Whether a few samples times all functions are fewer numbers than the kernels as matrices of two by two."""
+    return batch * weight_shape[-1] < 2 * weight_shape[0]
 
 
 def _frames(operators: Sequence[Sequence[AxisOperator]]) -> list[_Frame]:

@@ -50,9 +50,9 @@ def results(conv: torch.nn.Module, x: torch.Tensor, spectra: bool, monkeypatch: 
     ("dim", "stride", "mode"),
     [(1, 3, "zeros"), *product((2,), (1, 2), ("zeros", "replicate", "reflect", "circular")), (3, 1, "replicate")],
 )
-@pytest.mark.parametrize("lifts", [True, False])
+@pytest.mark.parametrize(("lifts", "first"), [(True, True), (False, True), (False, False)])
 def test_spectra_and_full_arrays_are_one_function(
-    dim: int, stride: int, mode: str, lifts: bool, monkeypatch: pytest.MonkeyPatch
+    dim: int, stride: int, mode: str, lifts: bool, first: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     group = sg.ScaleTranslationGroup(dim=dim, base=1.5, num_scales=3)
@@ -60,8 +60,9 @@ def test_spectra_and_full_arrays_are_one_function(
     options = {"stride": stride, "padding_mode": mode, "scale_extent": 2, "scale_padding": "replicate"}
     conv = sg.nn.GroupConv(in_type, 3 * group.regular, basis=Bumps(dim), **options).double()
     x = torch.randn(2, in_type.size, *(13, 8, 9)[:dim], dtype=torch.float64)
-    pairs = zip(results(conv, x, True, monkeypatch), results(conv, x, False, monkeypatch), strict=True)
-    for one, other in pairs:
+    expected = results(conv, x, False, monkeypatch)
+    monkeypatch.setattr(wide, "_functions_first", lambda *_: first)
+    for one, other in zip(results(conv, x, True, monkeypatch), expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
@@ -101,12 +102,13 @@ def test_autocast_gives_the_dtype_that_full_arrays_give(monkeypatch: pytest.Monk
 def test_spectra_are_for_wide_kernels_that_fit_into_memory() -> None:
     group = sg.ScaleTranslationGroup(dim=3, base=1.5, num_scales=2)
 
-    def pays(sigma: float, channels: int, space: int) -> bool:
+    def pays(sigma: float, channels: int, space: int, batch: int = 1) -> bool:
         conv = sg.nn.GroupConv(channels * group.regular, channels * group.regular, basis=Bumps(3), sigma=sigma)
         operators = conv.operators([(space,) * 3])
         contraction = wide.Contraction(conv.products, conv.terms(0, 0), (2,))
-        return wide.pays(1, conv.weight.shape, operators, contraction)
+        return wide.pays(batch, conv.weight.shape, operators, contraction)
 
     assert pays(2.0, 4, 24)
     assert not pays(0.3, 4, 24)
-    assert not pays(2.0, 40, 64)
+    assert pays(2.0, 40, 64)
+    assert not pays(2.0, 40, 64, batch=40)
