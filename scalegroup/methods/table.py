@@ -79,4 +79,8 @@ def _cells(method: Method) -> dict[str, str]:
 
 def _measured_cells(name: str, dim: int) -> dict[str, str]:
     found = measured(name, dim)
-    return {head: f"{found[key]:.2g}" if key in found else "" for key, head in MEASURED.items()}
+    return {head: _two_digits(found[key]) if key in found else "" for key, head in MEASURED.items()}
+
+
+def _two_digits(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"

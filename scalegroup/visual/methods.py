@@ -25,7 +25,10 @@ _LOOKS = (
     ("#CC79A7", "v"),
     ("#E69F00", "P"),
     ("#56B4E9", "X"),
+    ("#7F7F7F", "h"),
+    ("#6A3D9A", "*"),
 )
+_IN_A_ROW = 5  # kinds in the legend
 _MARKER = 6.0  # points
 # Where a name may stand, from near to far: by how much in points, and by which of its corners.
 _SIDES = (
@@ -82,7 +85,8 @@ def draw_methods(panels: Mapping[tuple[str, str], Sequence[MethodPoint]]) -> Fig
         Line2D([], [], color=colour, marker=marker, linestyle="", markersize=_MARKER)
         for colour, marker in looks.values()
     ]
-    figure.legend(handles, kinds, frameon=False, fontsize=SIZE, loc="outside upper center", ncols=len(kinds) or 1)
+    in_a_row = min(_IN_A_ROW, len(kinds)) or 1
+    figure.legend(handles, kinds, frameon=False, fontsize=SIZE, loc="outside upper center", ncols=in_a_row)
     figure.draw_without_rendering()  # from here on the places of the points are known
     for (y, row), (x, column) in product(enumerate(rows), enumerate(columns)):
         _name_points(grid[y, x], panels.get((column, row), ()), {kind: look[0] for kind, look in looks.items()})
