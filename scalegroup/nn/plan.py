@@ -46,14 +46,14 @@ def plan(layer: Convolution, input_shape: Sequence[int] | Sequence[Sequence[int]
             expected[method] += seconds(method, cost, weight.shape[0], batch, device)
         if joint:
             fourier = layer.method == "auto" and wide.pays(batch, problem[0], operators, contraction)
-            chosen.append("spectral" if fourier else "dense")
+            chosen.append("wide" if fourier else "dense")
         else:
             chosen.append(choose(*problem, batch, device) if layer.method == "auto" else layer.method)
     reason = "asked for"
     if layer.frozen and layer.method != "spectral":
         chosen, reason = ["dense"], "frozen: constant kernels"
     elif joint and layer.method == "auto":
-        reason = "kernels that are no products: dense, or by their spectra where they are wide"
+        reason = "kernels that are no products: dense, or where they are wide by their spectra"
     elif layer.method == "auto":
         reason = "expected to be faster than the other of dense and separable, which compute the same"
     runs = chosen if layer.frozen else engines  # a frozen layer runs in one way
