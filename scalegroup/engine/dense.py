@@ -83,9 +83,14 @@ def contract(
             full = kernels[term.operator, term.tap]
         y = convolve(sources[term.source], full, axes)
         outputs[term.target] = outputs[term.target] + y if term.target in outputs else y
+    return stacked(outputs, contraction)
+
+
+def stacked(scales: Mapping[int, Tensor], contraction: Contraction) -> list[Tensor]:
+    """Outputs `(batch, channels, *space)` by their number, as the stacks that the contraction asks for."""
     stops = accumulate(contraction.outputs)
     stacks = [range(stop - count, stop) for stop, count in zip(stops, contraction.outputs, strict=True)]
-    return [torch.stack([outputs[scale] for scale in stack], dim=2) for stack in stacks]
+    return [torch.stack([scales[scale] for scale in stack], dim=2) for stack in stacks]
 
 
 def cost(

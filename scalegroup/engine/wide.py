@@ -11,6 +11,7 @@ from torch import Tensor
 
 from scalegroup.engine.autocast import at_least_float32, autocasts, without_autocast
 from scalegroup.engine.contraction import Contraction
+from scalegroup.engine.dense import stacked
 from scalegroup.engine.operators import AxisOperator
 
 MOST = 2**29  # bytes that the spectra of one term may take, in float32
@@ -122,11 +123,7 @@ def contract(
     for (target, op), spectrum in outputs.items():
         y = frames[op].samples(spectrum, operators[op])
         scales[target] = scales[target] + y if target in scales else y
-    stacks, done = [], 0
-    for count in contraction.outputs:
-        stacks.append(torch.stack([scales[done + n] for n in range(count)], dim=2).to(out_dtype))
-        done += count
-    return stacks
+    return [stack.to(out_dtype) for stack in stacked(scales, contraction)]
 
 
 def pays(
