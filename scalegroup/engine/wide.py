@@ -41,12 +41,16 @@ class _Frame:
             x = replace(axis, taps=axis.taps[:, :1], start=first, stride=1, n_out=length).pad(x, i + 2)
         return torch.view_as_real(self._transform(x, 2)).flatten(2)
 
+    def functions(self, functions: Tensor) -> Tensor:
+        """Of `(F, *K)`, conjugate, for a correlation: real and imaginary parts `(2, frequencies, F)`."""
+        spectrum = self._transform(functions, 1)
+        return torch.stack([spectrum.real, -spectrum.imag])
+
     def product(self, x: Tensor, functions: Tensor, weight: Tensor) -> Tensor:
-        """A spectrum as `spectrum` gives it, times those of the kernels; the smaller of two intermediates is made."""
+        """The product of a `spectrum` and of `functions` mixed by `(out, in, F)`; the smaller intermediate is made."""
         if not _functions_first(x.shape[1], weight.shape):
             return x @ self.kernels(functions, weight)
-        spectrum = self._transform(functions.to(weight), 1)
-        f_real, f_imaginary = spectrum.real[:, None, None], -spectrum.imag[:, None, None]  # conjugate: a correlation
+        f_real, f_imaginary = functions[:, :, None, None]
         x_real, x_imaginary = (part.unsqueeze(3) for part in x.unflatten(2, (-1, 2)).unbind(3))
         mix = weight.permute(1, 2, 0).flatten(0, 1)
         real = (x_real * f_real - x_imaginary * f_imaginary).flatten(2) @ mix
@@ -54,13 +58,11 @@ class _Frame:
         return torch.stack([real, imaginary], dim=-1).flatten(2)
 
     def kernels(self, functions: Tensor, weight: Tensor) -> Tensor:
-        """The spectra of kernels, as real matrices: `(F, *K)` and `(out, in, F)` to `(frequencies, 2 in, 2 out)`.
+        """The spectra of kernels, as real matrices: `functions` and `(out, in, F)` to `(frequencies, 2 in, 2 out)`.
 
         The complex number a + ib is the matrix [[a, b], [-b, a]]: products of many small complex matrices are slow.
         """
-        spectrum = self._transform(functions.to(weight), 1)
-        parts = torch.stack([spectrum.real, -spectrum.imag])  # conjugate: a correlation
-        real, imaginary = (parts @ weight.permute(2, 1, 0).flatten(1)).unflatten(2, weight.shape[1::-1])
+        real, imaginary = (functions @ weight.permute(2, 1, 0).flatten(1)).unflatten(2, weight.shape[1::-1])
         rows = torch.stack([real, imaginary], dim=-1), torch.stack([-imaginary, real], dim=-1)
         return torch.stack(rows, dim=2).flatten(3, 4).flatten(1, 2)
 
@@ -113,10 +115,11 @@ def contract(
             if not terms:
                 continue
             frame = frames[op]
+            basis = frame.functions(functions[op].to(weight))
             for term in terms:
                 if term.source not in spectra:
                     spectra[term.source] = frame.spectrum(sources[term.source], axes)
-                y = frame.product(spectra[term.source], functions[op], weight[:, :, term.tap])
+                y = frame.product(spectra[term.source], basis, weight[:, :, term.tap])
                 key = term.target, op
                 outputs[key] = outputs[key] + y if key in outputs else y
     scales: dict[int, Tensor] = {}

@@ -91,8 +91,9 @@ class KernelModule(GridModule):
         if self.method == "spectral":  # whose kernels depend on the size of the volume
             return
         for p, (i, j) in enumerate(self.paths):
+            coefficients = self.coefficients(p).detach()
             for s, t, phases in product(range(len(self.scales)), range(self._extent(i, j)), self.all_phases()):
-                value = self._kernel(p, s, t, phases).detach()
+                value = self._kernel(coefficients[:, :, t], s, phases)
                 self.register_buffer(_kernel_name(p, s, t, phases), value, persistent=False)
 
     def kernels(self, scale: int = 0, tap: int = 0, path: int = 0) -> Tensor:
@@ -110,10 +111,10 @@ class KernelModule(GridModule):
             >>> [tuple(lift.kernels(scale).shape) for scale in (0, 1)]
             [(3, 1, 11, 11), (3, 1, 19, 19)]
         """
-        return self._kernel(path, scale, tap, (0,) * self.basis.dim)
+        return self._kernel(self.coefficients(path)[:, :, tap], scale, (0,) * self.basis.dim)
 
-    def _kernel(self, path: int, scale: int, tap: int, phases: tuple[int, ...]) -> Tensor:
-        coefficients = self.coefficients(path)[:, :, tap]
+    def _kernel(self, coefficients: Tensor, scale: int, phases: tuple[int, ...]) -> Tensor:
+        """The kernel `(out, in, *K)` of coefficients `(out, in, F)` at one scale."""
         if isinstance(self.basis, JointBasis):
             functions: Tensor = getattr(self, functions_name(scale, phases))
             return torch.tensordot(coefficients, functions.to(coefficients), dims=1)  # type: ignore[no-any-return]
@@ -138,10 +139,14 @@ class KernelModule(GridModule):
     ) -> dict[tuple[int, int], Tensor]:
         """The full kernels of all scales in use and their taps: constants where the layer is frozen."""
         kernels = {}
+        coefficients = None if self.frozen else self.coefficients(p)
         for n, (s, axes, factor) in enumerate(zip(self._active(operators), operators, factors, strict=True)):
             phases = self.phases([axis.n_in for axis in axes], [axis.n_out for axis in axes])
             for t in range(self._extent(*self.paths[p])):
-                value = getattr(self, _kernel_name(p, s, t, phases)) if self.frozen else self._kernel(p, s, t, phases)
+                if coefficients is None:
+                    value = getattr(self, _kernel_name(p, s, t, phases))
+                else:
+                    value = self._kernel(coefficients[:, :, t], s, phases)
                 kernels[n, t] = value if factor == 1 else value * factor
         return kernels
 
