@@ -7,23 +7,22 @@ import torch
 from scalegroup.methods.layers import ScalarLayers
 from scalegroup.methods.method import Method
 
-KERNEL_SIZE = 3
-
 
 class PlainLayers(ScalarLayers):
     """Convolutions of 3 samples along each axis, as in most networks."""
 
     num_scales = 1
+    kernel_size = 3
 
     def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
         """torch's own convolution."""
         convolution = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)[self.dim - 1]
-        return convolution(in_channels, out_channels, KERNEL_SIZE, padding=KERNEL_SIZE // 2)
+        return convolution(in_channels, out_channels, self.kernel_size, padding=self.kernel_size // 2)
 
 
 METHOD = Method(
     name="plain",
-    title="ordinary network",
+    title="plain",
     source="LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998",
     kind="ordinary",
     interscale=False,

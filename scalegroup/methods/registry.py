@@ -33,7 +33,7 @@ TABLE = (  # of the poster, in its order
     "ours",
 )
 BEYOND = ("rahman2023", "barisin2024", "li2024", "cho2024")
-REFERENCE = "plain"
+REFERENCES = ("plain", "plain7")  # what methods are compared with
 
 
 def names(beyond: bool = False) -> builtins.list[str]:
@@ -51,7 +51,7 @@ def get(name: str) -> Method:
     """The entry of a method.
 
     Args:
-        name: such as "sosnovik2019"; "plain" is the ordinary network that all are compared with.
+        name: such as "sosnovik2019"; "plain" and "plain7" are the ordinary networks that all are compared with.
 
     Raises:
         ScaleGroupError: for an unknown name.
@@ -61,7 +61,7 @@ def get(name: str) -> Method:
         >>> sg.methods.get("sosnovik2021").kind
         'filter dilation'
     """
-    known = [*names(beyond=True), REFERENCE]
+    known = [*names(beyond=True), *REFERENCES]
     if name not in known:
         near = get_close_matches(str(name), known, 1, 0.4)
         hint = f"perhaps {near[0]!r} is meant" if near else "sg.methods.list() shows them"

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import scalegroup as sg
+from scalegroup.methods.registry import REFERENCES
 from scalegroup.methods.table import measured
 
-NAMES = [*sg.methods.names(beyond=True), "plain"]
+NAMES = [*sg.methods.names(beyond=True), *REFERENCES]
 WITH_UNET = [name for name in NAMES if not sg.methods.get(name).no_unet]
 
 

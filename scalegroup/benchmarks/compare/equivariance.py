@@ -13,7 +13,7 @@ import torch
 
 from scalegroup import check_equivariance, methods
 from scalegroup.benchmarks.compare.inputs import band_limited, blob_images
-from scalegroup.benchmarks.compare.networks import WIDE, classifier, features, layers_of, settle, unet
+from scalegroup.benchmarks.compare.networks import classifier, features, layers_of, settle, unet
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.methods.layers import Layers
@@ -85,7 +85,7 @@ def torus_errors(name: str, dim: int, seed: int = 0) -> Errors:
 def _with_rational_base(name: str, dim: int) -> Layers:
     """The layers of a method on scales that fit a torus, if it may have any scales."""
     own = layers_of(name, dim)
-    few = name != WIDE and methods.get(name).scales in FEW_SCALES
+    few = methods.get(name).scales in FEW_SCALES
     return own if few else layers_of(name, dim, float(Fraction(own.base).limit_denominator(PARTS)))
 
 

@@ -9,25 +9,13 @@ import torch
 
 from scalegroup import methods
 from scalegroup.errors import ScaleGroupError
-from scalegroup.methods.layers import Layers, ScalarLayers
-from scalegroup.methods.networks import LayerClassifier, LayerUNet, block
-from scalegroup.methods.registry import BEYOND, TABLE
+from scalegroup.methods.layers import Layers
+from scalegroup.methods.networks import block
+from scalegroup.methods.registry import BEYOND, REFERENCES, TABLE
 
-PLAIN = "plain"  # the reference of all ratios
-WIDE = "plain7"  # a plain network too, with kernels about as wide as those of the methods
+PLAIN, WIDE = REFERENCES  # the one that all ratios refer to, and one with wider kernels
 CHANNELS = (16, 32)  # of classifiers that learn and are timed
 CLASSES = 10
-
-
-class WidePlainLayers(ScalarLayers):
-    """Plain convolutions of 7 samples along each axis: what a method is compared with that has wide kernels."""
-
-    num_scales = 1
-
-    def conv(self, in_channels: int, out_channels: int) -> torch.nn.Module:
-        """torch's own convolution."""
-        convolution = (torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)[self.dim - 1]
-        return convolution(in_channels, out_channels, 7, padding=3)
 
 
 def chosen_names(words: str) -> list[str]:
@@ -44,10 +32,9 @@ def chosen_names(words: str) -> list[str]:
     if not names:
         raise ScaleGroupError("names of methods, or all", repr(words), "such as plain,ours")
     if names == ["all"]:
-        return [PLAIN, WIDE, *TABLE, *BEYOND]
+        return [*REFERENCES, *TABLE, *BEYOND]
     for name in names:
-        if name != WIDE:
-            methods.get(name)
+        methods.get(name)
     return names
 
 
@@ -66,7 +53,7 @@ def chosen_dims(words: str) -> list[int]:
 
 def has_dim(name: str, dim: int) -> bool:
     """Whether there is such a network for images of so many axes."""
-    return name == WIDE or dim in methods.get(name).dims
+    return dim in methods.get(name).dims
 
 
 def layers_of(name: str, dim: int, base: float | None = None, num_scales: int | None = None) -> Layers:
@@ -81,7 +68,7 @@ def layers_of(name: str, dim: int, base: float | None = None, num_scales: int | 
     Raises:
         ScaleGroupError: for a method without, and for scales that it does not have.
     """
-    return WidePlainLayers(dim, base) if name == WIDE else methods.get(name).parts(dim, base, num_scales)
+    return methods.get(name).parts(dim, base, num_scales)
 
 
 def classifier(name: str, dim: int, channels: Sequence[int] = CHANNELS) -> torch.nn.Module:
@@ -99,8 +86,6 @@ def classifier(name: str, dim: int, channels: Sequence[int] = CHANNELS) -> torch
         >>> classifier("plain7", 2)(torch.zeros(3, 1, 16, 16)).shape
         torch.Size([3, 10])
     """
-    if name == WIDE:
-        return LayerClassifier(WidePlainLayers(dim), 1, CLASSES, channels)
     return methods.classifier(name, dim=dim, in_channels=1, num_classes=CLASSES, channels=channels)
 
 
@@ -115,8 +100,6 @@ def unet(name: str, dim: int, channels: tuple[int, int]) -> torch.nn.Module:
     Raises:
         ScaleGroupError: if there is none by this method.
     """
-    if name == WIDE:
-        return LayerUNet(WidePlainLayers(dim), 1, 1, channels, (2,))
     return methods.unet(name, dim=dim, in_channels=1, out_channels=1, channels=channels, strides=(2,))
 
 

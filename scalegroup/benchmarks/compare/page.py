@@ -8,10 +8,10 @@ from statistics import fmean, stdev
 
 from scalegroup import methods
 from scalegroup.benchmarks.compare.learn import Budget, Learned, Task
-from scalegroup.benchmarks.compare.networks import PLAIN, WIDE
 from scalegroup.benchmarks.compare.published import PUBLISHED, SOURCES, Published
 from scalegroup.benchmarks.compare.rows import Row
 from scalegroup.benchmarks.table import Grid
+from scalegroup.methods.registry import REFERENCES
 
 POSTER = ("method", "kind", "mixes scales", "scales", "equivariance")
 MEASURED = ("torus", "kernels", "classifier", "U-Net", "its scales", "weights", "forward", "step", "memory")
@@ -37,14 +37,13 @@ def title(name: str) -> str:
         >>> title("plain7"), title("sosnovik2021")
         ('plain, 7 wide', 'DISCO (sosnovik2021)')
     """
-    if name in (PLAIN, WIDE):
-        return {PLAIN: "plain", WIDE: "plain, 7 wide"}[name]
-    return f"{methods.get(name).title} ({name})"
+    words = methods.get(name).title
+    return words if name in REFERENCES else f"{words} ({name})"
 
 
 def poster_cells(name: str) -> tuple[str, ...]:
     """Method, kind, interscale interaction, scales, equivariance, as in the poster's table."""
-    entry = methods.get(PLAIN if name == WIDE else name)
+    entry = methods.get(name)
     interscale = "yes" if entry.interscale else "no"
     return (title(name), entry.kind, interscale, entry.scales, entry.equivariance)
 

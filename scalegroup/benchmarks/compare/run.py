@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from scalegroup.benchmarks.compare.learn import Budget, Learned, Task, learn, learned
-from scalegroup.benchmarks.compare.networks import PLAIN, WIDE, chosen_names, has_dim
+from scalegroup.benchmarks.compare.networks import PLAIN, chosen_names, has_dim
 from scalegroup.benchmarks.compare.page import as_page, brief_grid, learned_grid
 from scalegroup.benchmarks.compare.rows import LISTED, Row, as_cells, measured_rows, merged, read_rows
 from scalegroup.benchmarks.compare.tasks import TASKS
@@ -155,7 +155,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     for field, words in kinds.items():
         for dim in sorted({row.dim for row in rows}):
             panels[f"{dim}-D", words] = [
-                MethodPoint(row.name, methods.get(PLAIN if row.name == WIDE else row.name).kind, row.forward, value)
+                MethodPoint(row.name, methods.get(row.name).kind, row.forward, value)
                 for row in rows
                 if row.dim == dim and (value := getattr(row, field)) > 0 and row.forward > 0
             ]
