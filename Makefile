@@ -40,7 +40,7 @@ clean:  ## remove both environments and everything generated
 # Two steps, because escnn asks for py3nj, which needs a Fortran compiler and is not used here.
 $(READY): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,viz,escnn,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,viz,points,diffusion,escnn,dev]'
 	$(BIN)/python -m pip install --quiet --no-deps $(ESCNN)
 	touch $@
 

@@ -7,6 +7,7 @@ from scalegroup.groups.compact import CompactElement, CompactGroup
 from scalegroup.groups.registry import register_representation
 from scalegroup.groups.scale import ScaleElement, ScaleGroup
 from scalegroup.groups.scale_translation import ScaleTranslationElement, ScaleTranslationGroup
+from scalegroup.groups.signed_permutations import SignedPermutations
 
 __all__ = [
     "CompactElement",
@@ -17,5 +18,6 @@ __all__ = [
     "ScaleGroup",
     "ScaleTranslationElement",
     "ScaleTranslationGroup",
+    "SignedPermutations",
     "register_representation",
 ]

@@ -1,8 +1,10 @@
-"""Finite groups of signed permutation matrices: the symmetries of the voxel grid."""
+"""The abstract compact group of rotations and reflections, and where its named instances are found."""
 
 from __future__ import annotations
 
-from functools import cache
+from abc import abstractmethod
+from importlib.metadata import entry_points
+from itertools import chain
 from typing import Any, final
 
 import numpy as np
@@ -11,165 +13,70 @@ from numpy.typing import NDArray
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.base import Element, Group
 from scalegroup.groups.checks import as_integer
-from scalegroup.groups.irreps import irreps_of
 
-SignedPermutation = tuple[int, ...]
-
-_GENERATORS: dict[str, tuple[SignedPermutation, ...]] = {
-    "reflection": ((-1,),),
-    "c4": ((-2, 1),),
-    "d4": ((-2, 1), (1, -2)),
-    "octahedral": ((-2, 1, 3), (2, 3, 1)),
-    "full_octahedral": ((-2, 1, 3), (2, 3, 1), (-1, -2, -3)),
-}
+PLUGINS = "scalegroup.compact_groups"  # the entry points of packages that know more names
 
 
 @final
 class CompactElement(Element):
-    """A signed permutation of the axes; its value ``(2, -1, 3)`` reads ``x -> (x_2, -x_1, x_3)``."""
+    """A rotation or reflection; its value is that of its group."""
 
     @property
     def matrix(self) -> NDArray[np.float64]:
         """The orthogonal matrix, of shape ``(dim, dim)``."""
-        return signed_permutation_matrix(self.value)
+        group = self.group
+        if not isinstance(group, CompactGroup):
+            raise ScaleGroupError("an element of a CompactGroup", repr(group), "other elements have no matrix")
+        return group.matrix(self.value)
 
 
-@final
 class CompactGroup(Group):
-    """A finite group of signed permutation matrices, which map the voxel grid to itself.
+    """A compact group K of rotations and reflections of R^dim that leave the origin where it is.
 
-    The named ones have classmethods: `trivial` (any dim), `reflection` (±1, dim 1), `c4` and `d4` (dim 2),
-    `octahedral` (the 24 rotations of the cube) and `full_octahedral` (all its 48 symmetries; dim 3). Any
-    other is given by generators: ``CompactGroup([(-1, 2, 3)])`` mirrors the first axis.
+    A subclass writes the methods of a `Group` on values (but for `transform`, which follows from `matrix`), and the
+    members that stand first here. `SignedPermutations` are the symmetries of the grid; the others, such as
+    ``CompactGroup.named("so3")``, come from escnn by way of `scalegroup.interop.escnn`. A package may announce more
+    names by an entry point of the group ``scalegroup.compact_groups``: a function of a name and a dimension that
+    returns the group, or None for names that it does not know.
 
-    Args:
-        generators: signed permutations; ``(2, -1, 3)`` is the map ``x -> (x_2, -x_1, x_3)``. Groups with the
-            same elements are equal, whatever the generators.
-
-    Raises:
-        ScaleGroupError: if a generator is not a signed permutation, or they differ in length.
+    Attributes:
+        dim: dimension of the space.
+        order: number of elements, None if there are infinitely many.
 
     Example:
-        >>> cube = CompactGroup.octahedral()
+        >>> cube = CompactGroup.named("octahedral")
         >>> cube.order, cube.irreps
         (24, ('A1', 'A2', 'E', 'T1', 'T2'))
-        >>> cube.element((2, -1, 3)).matrix.astype(int).tolist()
-        [[0, 1, 0], [-1, 0, 0], [0, 0, 1]]
     """
 
     element_type = CompactElement
+    order: int | None
 
-    def __init__(self, generators: Any) -> None:
-        expected = "generators such as ((2, -1, 3), (-1, 2, 3)), all of one length from 1 to 3"
-        hint = "a generator lists the axes 1, 2, … in some order, each with a sign"
-        try:
-            values = tuple(tuple(as_integer(i, expected, hint) for i in value) for value in generators)
-        except TypeError:
-            raise ScaleGroupError(expected, repr(generators), hint) from None
-        dims = {len(value) for value in values}
-        if len(dims) != 1 or not dims <= {1, 2, 3} or not all(map(_is_signed_permutation, values)):
-            raise ScaleGroupError(expected, repr(generators), hint)
-        self.dim = dims.pop()
-        self.values = _closure(values)
-        self._generators = values
-
-    @classmethod
-    def named(cls, name: str, dim: int | None = None) -> CompactGroup:
-        """The group with this name: ``"trivial"`` (which needs `dim`), ``"octahedral"``, …
-
-        Example:
-            >>> CompactGroup.named("d4").order
-            8
-        """
-        key = name.replace(" ", "_").replace("-", "_").lower() if isinstance(name, str) else name
-        if key == "trivial" and dim is not None:
-            return cls.trivial(dim)
-        if key not in _GENERATORS:
-            known = ", ".join(("trivial", *_GENERATORS))
-            raise ScaleGroupError(f"the name of a compact group ({known})", repr(name), "or give a CompactGroup")
-        return cls(_GENERATORS[key])
-
-    @classmethod
-    def trivial(cls, dim: int) -> CompactGroup:
-        """The group of the identity alone, in `dim` dimensions (1 to 3)."""
-        number = as_integer(dim, "dim 1, 2 or 3", "it is the number of spatial axes", minimum=1, maximum=3)
-        return cls((tuple(range(1, number + 1)),))
-
-    @classmethod
-    def reflection(cls) -> CompactGroup:
-        """The two maps ``x -> ±x`` of the line."""
-        return cls.named("reflection")
-
-    @classmethod
-    def c4(cls) -> CompactGroup:
-        """The four rotations of the square."""
-        return cls.named("c4")
-
-    @classmethod
-    def d4(cls) -> CompactGroup:
-        """The eight rotations and reflections of the square."""
-        return cls.named("d4")
-
-    @classmethod
-    def octahedral(cls) -> CompactGroup:
-        """The 24 rotations of the cube."""
-        return cls.named("octahedral")
-
-    @classmethod
-    def full_octahedral(cls) -> CompactGroup:
-        """The 48 rotations and reflections of the cube."""
-        return cls.named("full_octahedral")
-
-    def unit(self) -> Any:
-        return tuple(range(1, self.dim + 1))
-
-    def multiply(self, a: Any, b: Any) -> Any:
-        return multiply_signed(a, b)
-
-    def invert(self, a: Any) -> Any:
-        return tuple(int(row @ np.arange(1, self.dim + 1)) for row in signed_permutation_matrix(a).T)
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        return self.values[int(rng.integers(self.order))]
-
-    def transform(self, a: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return points @ signed_permutation_matrix(a).T
-
-    def contains(self, a: Any) -> bool:
-        return a in self.values
+    @abstractmethod
+    def matrix(self, a: Any) -> NDArray[np.float64]:
+        """The orthogonal matrix ``(dim, dim)`` of the element with this value."""
 
     @property
-    def order(self) -> int:
-        """The number of elements."""
-        return len(self.values)
-
-    @property
+    @abstractmethod
     def elements(self) -> tuple[CompactElement, ...]:
-        """All elements, the identity first."""
-        return tuple(CompactElement(self, value) for value in self.values)
+        """All elements, the identity first; an error where there are infinitely many."""
 
     @property
+    @abstractmethod
     def generators(self) -> tuple[CompactElement, ...]:
-        """The elements that the group was generated from; a linear condition on all needs only these."""
-        return tuple(CompactElement(self, value) for value in self._generators)
-
-    def _arguments(self) -> dict[str, Any]:
-        return {"generators": self._generators}
+        """Elements that generate the group, or a dense part of it: a linear condition on all needs only these."""
 
     @property
-    def is_trivial(self) -> bool:
-        """Whether the identity is the only element."""
-        return self.order == 1
-
-    @property
-    def name(self) -> str | None:
-        """The name of the group if it has one, such as ``"octahedral"``."""
-        return _name_of(self.values)
-
-    @property
+    @abstractmethod
     def irreps(self) -> tuple[str, ...]:
-        """The names of the irreducible real representations, the trivial one first."""
-        return tuple(irreps_of(self.values, self.name))
+        """The names of the irreducible real representations, the trivial one first; the first few of infinitely
+        many."""
+
+    @abstractmethod
+    def irrep_matrix(self, name_or_index: str | int, k: CompactElement) -> NDArray[np.float64]:
+        """The orthogonal matrix of an irreducible representation for the element `k`: ``(size, size)``."""
+
+    # What follows from these
 
     def irrep_name(self, name_or_index: object) -> str:
         """The name of an irreducible representation given by name or by its place in `irreps`."""
@@ -180,67 +87,39 @@ class CompactGroup(Group):
             raise ScaleGroupError(expected, repr(name_or_index), "use one of these names, or its index")
         return self.irreps[as_integer(name_or_index, expected, "or an index", minimum=0, maximum=len(self.irreps) - 1)]
 
-    def irrep_matrices(self, name_or_index: str | int) -> NDArray[np.float64]:
-        """The matrices of an irreducible representation for all `elements`: ``(order, size, size)``."""
-        stacks = irreps_of(self.values, self.name)
-        return stacks[self.irrep_name(name_or_index)]
+    def transform(self, a: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The images of points of shape ``(..., dim)``."""
+        return points @ self.matrix(a).T
 
-    def irrep_matrix(self, name_or_index: str | int, k: CompactElement) -> NDArray[np.float64]:
-        """The orthogonal matrix of an irreducible representation for the element `k`: ``(size, size)``."""
-        index = self.values.index(self.own(k).value)
-        return np.asarray(self.irrep_matrices(name_or_index)[index])
+    @property
+    def is_trivial(self) -> bool:
+        """Whether the identity is the only element."""
+        return self.order == 1
 
-    def __eq__(self, other: object) -> bool:
-        return self.values == other.values if isinstance(other, CompactGroup) else NotImplemented
+    @staticmethod
+    def named(name: str, dim: int | None = None) -> CompactGroup:
+        """The group with this name: ``"trivial"`` (which needs `dim`), ``"octahedral"``, ``"so3"``, …
 
-    def __hash__(self) -> int:
-        return hash((CompactGroup, self.values))
+        The symmetries of the grid are part of this library; for other names escnn must be installed.
 
-    def __repr__(self) -> str:
-        if self.is_trivial:
-            return f"CompactGroup.trivial({self.dim})"
-        return f"CompactGroup.{self.name}()" if self.name else f"CompactGroup({self._generators!r})"
+        Args:
+            name: in any case, with spaces, hyphens or underscores.
+            dim: number of spatial axes, where the name does not tell it.
 
+        Raises:
+            ScaleGroupError: for a name that nobody knows.
 
-def signed_permutation_matrix(value: SignedPermutation) -> NDArray[np.float64]:
-    """The matrix of a signed permutation.
+        Example:
+            >>> CompactGroup.named("d4").order
+            8
+        """
+        from scalegroup.groups.signed_permutations import GRID_NAMES, grid_group  # which is built on this class
 
-    Example:
-        >>> signed_permutation_matrix((-2, 1)).astype(int).tolist()
-        [[0, -1], [1, 0]]
-    """
-    indices = np.array(value)
-    return np.asarray(np.sign(indices)[:, None] * np.eye(len(value))[np.abs(indices) - 1], dtype=np.float64)
-
-
-def multiply_signed(a: SignedPermutation, b: SignedPermutation) -> SignedPermutation:
-    """The product of two signed permutations, in exact integers.
-
-    Example:
-        >>> multiply_signed((-2, 1), (-2, 1))
-        (-1, -2)
-    """
-    return tuple(b[i - 1] if i > 0 else -b[-i - 1] for i in a)
-
-
-def _is_signed_permutation(value: SignedPermutation) -> bool:
-    return sorted(map(abs, value)) == list(range(1, len(value) + 1))
-
-
-@cache
-def _closure(generators: tuple[SignedPermutation, ...]) -> tuple[SignedPermutation, ...]:
-    """All products of the generators, the identity first, the others in a fixed order."""
-    identity = tuple(range(1, len(generators[0]) + 1))
-    found = {identity}
-    new = found
-    while new:
-        new = {multiply_signed(a, b) for a in new for b in generators} - found
-        found = found | new
-    return (identity, *sorted(found - {identity}, reverse=True))
-
-
-@cache
-def _name_of(values: tuple[SignedPermutation, ...]) -> str | None:
-    if len(values) == 1:
-        return "trivial"
-    return next((name for name, generators in _GENERATORS.items() if _closure(generators) == values), None)
+        if isinstance(name, str):
+            key = name.replace(" ", "_").replace("-", "_").lower()
+            others = (entry.load() for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name))
+            for find in chain([grid_group], others):
+                if (group := find(key, dim)) is not None:
+                    return group  # type: ignore[no-any-return]
+        hint = "or give a CompactGroup; more names, such as 'so3' and 'icosahedral', need escnn"
+        raise ScaleGroupError(f"the name of a compact group ({', '.join(GRID_NAMES)})", repr(name), hint)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.base import Element, Group
 from scalegroup.groups.checks import as_base, as_generator, as_integer, as_like
-from scalegroup.groups.compact import CompactElement, CompactGroup, multiply_signed, signed_permutation_matrix
+from scalegroup.groups.compact import CompactElement, CompactGroup
 from scalegroup.groups.scale import exponent_of
+from scalegroup.groups.signed_permutations import SignedPermutations
 
 SAMPLINGS = ("uniform", "haar")
 
@@ -63,9 +64,8 @@ class ScaleTranslationElement(Element):
         return f"{self.group!r}.element(t={self.t!r}, s={self.s!r}{k})"
 
 
-@final
 class ScaleTranslationGroup(Group):
-    """The group ``R^dim ⋊ (H × K)`` of translations, dilations ``H = {base**k}`` and grid symmetries K.
+    """The group ``R^dim ⋊ (H × K)`` of translations, dilations ``H = {base**k}`` and a compact group K.
 
     The law is ``(t, s, k)(t', s', k') = (t + s k t', s s', k k')``; on points ``x -> s k x + t``; on
     functions ``(L_g f)(x) = f(g⁻¹ x)``. The group knows all integer powers of the base. A computer holds a
@@ -77,8 +77,9 @@ class ScaleTranslationGroup(Group):
         base: ratio of neighbouring scales, any positive number but 1; below 1 it is replaced by its inverse,
             which generates the same group, so that scales always ascend.
         num_scales: number of scales in the window, at least 1.
-        rotations: the compact group K: a `CompactGroup`, or a name such as ``"octahedral"``; ``None`` for
-            trivial.
+        rotations: the compact group K: a `CompactGroup`, or a name: ``"octahedral"``, ``"full_octahedral"``, in 2-D
+            ``"c4"``, ``"d4"``; with escnn also ``"icosahedral"``, ``"so3"``, ``"o3"``, in 2-D ``"c8"``, ``"so2"``,
+            ``"o2"``, …; ``None`` for trivial.
         first: exponent of the first scale of the window; 0 (default) starts it at the scale 1.0. Negative exponents
             are scales finer than the voxel.
         sampling: where functions on the group are sampled. "uniform" (default): every scale on the grid of the
@@ -137,7 +138,7 @@ class ScaleTranslationGroup(Group):
 
     def _compact(self, rotations: object) -> CompactGroup:
         if rotations is None:
-            return CompactGroup.trivial(self.dim)
+            return SignedPermutations.trivial(self.dim)
         group = CompactGroup.named(rotations, self.dim) if isinstance(rotations, str) else rotations
         if not isinstance(group, CompactGroup):
             raise ScaleGroupError(
@@ -158,7 +159,7 @@ class ScaleTranslationGroup(Group):
 
     def multiply(self, a: Any, b: Any) -> Any:
         moved = self.transform(a, np.array(b[0]))
-        return tuple(map(float, moved)), a[1] + b[1], multiply_signed(a[2], b[2])
+        return tuple(map(float, moved)), a[1] + b[1], self.rotations.multiply(a[2], b[2])
 
     def invert(self, a: Any) -> Any:
         k = self.rotations.invert(a[2])
@@ -170,7 +171,7 @@ class ScaleTranslationGroup(Group):
         return tuple(rng.uniform(-4, 4, self.dim).tolist()), exponent, self.rotations.draw(rng)
 
     def transform(self, a: Any, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        linear = self.base ** a[1] * signed_permutation_matrix(a[2])
+        linear = self.base ** a[1] * self.rotations.matrix(a[2])
         return np.asarray(points @ linear.T + np.array(a[0]))
 
     def contains(self, a: Any) -> bool:
@@ -187,7 +188,7 @@ class ScaleTranslationGroup(Group):
         Args:
             t: translation, `dim` numbers; zero by default.
             s: scale factor, a power of the base (inside or outside the window).
-            k: an element of `rotations`, or its signed permutation; the identity by default.
+            k: an element of `rotations`, or its value; the identity by default.
 
         Raises:
             ScaleGroupError: if `t` has another length, `s` is no power of the base, or `k` is not in
@@ -215,14 +216,9 @@ class ScaleTranslationGroup(Group):
         self, num_scales: int | None = None, first: int | None = None, sampling: str | None = None
     ) -> ScaleTranslationGroup:
         """The same group on another window of scales, or sampled in another way; what is not given stays."""
-        return ScaleTranslationGroup(
-            self.dim,
-            self.base,
-            self.num_scales if num_scales is None else num_scales,
-            self.rotations,
-            self.first if first is None else first,
-            self.sampling if sampling is None else sampling,
-        )
+        changed = {"num_scales": num_scales, "first": first, "sampling": sampling}
+        given = {name: value for name, value in changed.items() if value is not None}
+        return type(self)(**{**self._arguments(), **given})
 
     @property
     def scalar(self) -> Any:
@@ -250,6 +246,10 @@ class ScaleTranslationGroup(Group):
         """An irreducible representation of K, on every scale of the window, or (with a weight) on space
         alone."""
         return self.representation("irrep", name, weight)
+
+    def quotient(self, subgroup: CompactGroup | str | None = None, weight: float | None = None) -> Any:
+        """Functions on the cosets of a subgroup of K, by default on K itself, on every scale of the window."""
+        return self.representation("quotient", subgroup, weight)
 
     def __repr__(self) -> str:
         parts = [f"dim={self.dim}", f"base={self.base!r}", f"num_scales={self.num_scales}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import nan
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +28,8 @@ class Representation(Value, ABC):
         size: number of rows of the matrices.
         num_scales: 1, or the number of scales of the group's window if the representation lives on the
             window; the scale is then the fastest index.
+        weight: None for one that lives on the window, or the power of the scale factor for one on space alone.
+            Convolutions need to know it; a representation that is neither does not set it.
 
     Example:
         >>> class Orientation(Representation):
@@ -47,6 +50,7 @@ class Representation(Value, ABC):
     group: Group
     size: int
     num_scales: int = 1
+    weight: float | None = nan
 
     @abstractmethod
     def matrix(self, g: Any) -> NDArray[np.float64]:
@@ -67,6 +71,11 @@ class Representation(Value, ABC):
         from the scale ``s_i / s``, and the law holds where that scale is inside the window.
         """
         return np.ones(self.size, dtype=bool)
+
+    def rotation(self, k: Any) -> NDArray[np.float64]:
+        """The matrix of an element of the compact group on the components of one scale: ``size / num_scales`` rows."""
+        group = scale_translation(self.group, str(self))
+        return self.matrix(group.element(k=k))[:: self.num_scales, :: self.num_scales]
 
     def with_group(self, group: Group) -> Self:
         """The representation of the same name on another group, for instance on another window."""

@@ -68,6 +68,7 @@ class Character(Representation):
     """
 
     size = 1
+    weight: float
 
     def __init__(self, group: Group, weight: float) -> None:
         self.group = group if isinstance(group, ScaleGroup) else scale_translation(group, "character")
@@ -103,6 +104,8 @@ class Regular(Representation):
         [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
     """
 
+    weight = None
+
     def __init__(self, group: Group) -> None:
         self.group = scale_translation(group, "regular")
         self.size = self.num_scales = self.group.num_scales
@@ -117,62 +120,11 @@ class Regular(Representation):
         return "regular"
 
 
-@final
-class Irrep(Representation):
-    """An irreducible representation τ of the compact group, such as vectors that turn with the volume.
-
-    Without a weight it lives on every scale of the truncated window, ``rho(g) = τ(k) ⊗ regular(s)``: size
-    ``τ.size * num_scales``, component slower, scale fastest. With a weight it lives on space alone,
-    ``rho(g) = s**weight τ(k)``: a displacement field has weight 1, a gradient weight -1.
-
-    Args:
-        group: a `ScaleTranslationGroup`.
-        name: name of τ in ``group.rotations.irreps``, or its index there.
-        weight: ``None`` (default) for the window, or the power of the scale factor.
-
-    Attributes:
-        components: the size of τ.
-
-    Raises:
-        ScaleGroupError: if the compact group has no such representation.
-
-    Example:
-        >>> group = ScaleTranslationGroup(dim=3, base=2.0, num_scales=4, rotations="octahedral")
-        >>> group.irrep("T1").size, group.irrep("T1", weight=1.0).size
-        (12, 3)
-    """
-
-    def __init__(self, group: Group, name: str | int, weight: float | None = None) -> None:
-        checked = scale_translation(group, "irrep")
-        self.group = checked
-        self.name = checked.rotations.irrep_name(name)
-        hint = "give None to let it live on every scale"
-        self.weight = None if weight is None else as_finite(weight, "a weight, a finite number, or None", hint)
-        self.num_scales = checked.num_scales if weight is None else 1
-        self.components = checked.rotations.irrep_matrices(self.name).shape[-1]
-        self.size = self.components * self.num_scales
-
-    def matrix(self, g: Any) -> NDArray[np.float64]:
-        rotation = g.k.group.irrep_matrix(self.name, g.k)
-        if self.weight is not None:
-            return np.asarray(g.scale**self.weight * rotation)
-        return np.kron(rotation, shift_matrix(self.num_scales, g.exponent))
-
-    def overlap(self, g: Element) -> NDArray[np.bool_]:
-        if self.weight is not None:
-            return super().overlap(g)
-        return np.tile(shift_overlap(self.num_scales, self.group.own(g).exponent), self.components)
-
-    def __str__(self) -> str:
-        return f"irrep({self.name!r})" if self.weight is None else f"irrep({self.name!r}, weight={self.weight!r})"
-
-
 def on_scales(representation: Representation) -> bool:
     """Whether a field of this representation holds a copy for each scale of the window."""
-    return isinstance(representation, Regular) or representation.num_scales > 1
+    return representation.weight is None or representation.num_scales > 1
 
 
 register_representation("scalar", Scalar)
 register_representation("regular", Regular)
 register_representation("character", Character)
-register_representation("irrep", Irrep)

@@ -189,7 +189,7 @@ def check_group(group: Group) -> None:
         AssertionError: naming the law and the elements for which it does not hold.
 
     Example:
-        >>> check_group(scalegroup.groups.CompactGroup.octahedral())
+        >>> check_group(scalegroup.groups.SignedPermutations.octahedral())
     """
 
     class Check(GroupContract):

@@ -16,7 +16,7 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups.base import Element
-from scalegroup.representations import DirectSum, Irrep, Phase, Regular, Representation, TensorProduct
+from scalegroup.representations import DirectSum, Phase, Representation, TensorProduct
 
 Array = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
@@ -102,10 +102,10 @@ def _behaviours(representation: Representation) -> list[tuple[float, bool]]:
     if isinstance(representation, TensorProduct):
         left, right = _behaviours(representation.left), _behaviours(representation.right)
         return [(v + w, a or b) for v, a in left for w, b in right]
-    weight = getattr(representation, "weight", None)
-    if isinstance(representation, Regular) or (isinstance(representation, Irrep) and weight is None):
-        return [(0.0, True)] * getattr(representation, "components", 1)
+    weight = representation.weight
     if weight is None:
+        return [(0.0, True)] * (representation.size // representation.num_scales)
+    if math.isnan(weight):
         raise FieldTypeError(
             "a representation that is regular on the scales or has a weight",
             str(representation),

@@ -20,24 +20,24 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from scalegroup.fields import FieldType
-from scalegroup.groups import CompactGroup, Element, Group, ScaleGroup, ScaleTranslationGroup
+from scalegroup.groups import Element, Group, ScaleGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.representations import Character, DirectSum, Irrep, Regular, Representation, Scalar
 
 _BASES = (2.0, 2**0.5, 1.25, 3.0, 0.5, 0.9)
 
 
-def compact_groups(dim: int) -> SearchStrategy[CompactGroup]:
+def compact_groups(dim: int) -> SearchStrategy[SignedPermutations]:
     """Groups of symmetries of the grid: the named ones in this dimension, a mirror, and a cyclic one.
 
     Args:
         dim: number of spatial axes, 1 to 3.
     """
-    trivial = CompactGroup.trivial(dim)
-    mirror = CompactGroup([(-1, *range(2, dim + 1))])
+    trivial = SignedPermutations.trivial(dim)
+    mirror = SignedPermutations([(-1, *range(2, dim + 1))])
     named = {
-        1: (CompactGroup.reflection(),),
-        2: (CompactGroup.c4(), CompactGroup.d4()),
-        3: (CompactGroup([(2, 3, 1)]), CompactGroup.octahedral(), CompactGroup.full_octahedral()),
+        1: (SignedPermutations.reflection(),),
+        2: (SignedPermutations.c4(), SignedPermutations.d4()),
+        3: (SignedPermutations([(2, 3, 1)]), SignedPermutations.octahedral(), SignedPermutations.full_octahedral()),
     }
     return st.sampled_from((trivial, mirror, *named[dim]))
 
@@ -82,7 +82,7 @@ def elements(group: Group, max_exponent: int = 4, max_translation: float = 8.0) 
         shift = st.lists(st.floats(-max_translation, max_translation, width=32), min_size=group.dim, max_size=group.dim)
         rotation = st.sampled_from(group.rotations.elements)
         return st.builds(lambda t, m, k: group.element(t, group.base**m, k), shift, steps, rotation)
-    if isinstance(group, CompactGroup):
+    if isinstance(group, SignedPermutations):
         return st.sampled_from(group.elements)
     if isinstance(group, ScaleGroup) and group.base is not None:
         return steps.map(group.element)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType, act
-from scalegroup.groups import CompactGroup, ScaleTranslationGroup
+from scalegroup.groups import ScaleTranslationGroup, SignedPermutations
 from scalegroup.representations import Scalar, TensorProduct
 from scalegroup.testing.strategies import compact_groups
 
@@ -147,7 +147,7 @@ def test_wrong_groups() -> None:
     with pytest.raises(ScaleGroupError, match=r"an element of .*num_scales=3"):
         act(1 * group.scalar, group.window(5).identity, torch.zeros(1, 1, 3, 3))
     with pytest.raises(ScaleGroupError, match="a field type of a ScaleTranslationGroup"):
-        act(1 * Scalar(CompactGroup.c4()), group.identity, torch.zeros(1, 1, 3, 3))
+        act(1 * Scalar(SignedPermutations.c4()), group.identity, torch.zeros(1, 1, 3, 3))
 
 
 # A grid for each scale

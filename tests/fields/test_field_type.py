@@ -16,7 +16,7 @@ import scalegroup.groups
 import scalegroup.representations
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.groups import CompactGroup, ScaleTranslationGroup, registry
+from scalegroup.groups import ScaleTranslationGroup, SignedPermutations, registry
 from scalegroup.representations import DirectSum, Scalar, TensorProduct
 from scalegroup.testing.strategies import elements, field_types, groups
 
@@ -224,7 +224,7 @@ def test_sums_of_lists() -> None:
 
 
 def test_fields_of_other_groups() -> None:
-    cube = CompactGroup.octahedral()
+    cube = SignedPermutations.octahedral()
     field = 3 * Scalar(cube)
     assert field.size == 3
     assert FieldType.parse("3*scalar", cube) == field

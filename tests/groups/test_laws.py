@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scalegroup.groups
 from scalegroup.errors import ScaleGroupError
-from scalegroup.groups import CompactGroup, Group, ScaleGroup, ScaleTranslationGroup
+from scalegroup.groups import Group, ScaleGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.testing.algebra import GroupContract, check_group
 from scalegroup.testing.strategies import elements, groups
 
@@ -71,7 +71,7 @@ def test_wrong_generators(group: Group, rng: Any) -> None:
 
 class TestOctahedral(GroupContract):
     def make_group(self) -> Group:
-        return CompactGroup.full_octahedral()
+        return SignedPermutations.full_octahedral()
 
 
 class TestScaleTranslation(GroupContract):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.groups import CompactGroup, ScaleTranslationGroup
+from scalegroup.groups import ScaleTranslationGroup, SignedPermutations
 from scalegroup.testing.strategies import elements, groups
 
 
@@ -73,7 +73,13 @@ def test_sampling_changes_nothing_in_the_algebra(group: ScaleTranslationGroup, d
 
 def test_equality_covers_every_argument() -> None:
     group = ScaleTranslationGroup(dim=2, base=2.0, num_scales=3, rotations="c4", first=1)
-    arguments: dict[str, Any] = {"dim": 2, "base": 2.0, "num_scales": 3, "rotations": CompactGroup.c4(), "first": 1}
+    arguments: dict[str, Any] = {
+        "dim": 2,
+        "base": 2.0,
+        "num_scales": 3,
+        "rotations": SignedPermutations.c4(),
+        "first": 1,
+    }
     assert ScaleTranslationGroup(**arguments, sampling="uniform") == group
     others: list[dict[str, Any]] = [{"base": 2.001}, {"num_scales": 4}, {"rotations": "d4"}, {"rotations": None}]
     for other in (*others, {"first": 0}, {"sampling": "haar"}):
@@ -85,7 +91,7 @@ def test_equality_covers_every_argument() -> None:
 def test_repr() -> None:
     group = ScaleTranslationGroup(dim=2, base=0.5, num_scales=3, rotations="c4", first=-1)
     assert repr(group) == (
-        "ScaleTranslationGroup(dim=2, base=2.0, num_scales=3, rotations=CompactGroup.c4(), first=-1)"
+        "ScaleTranslationGroup(dim=2, base=2.0, num_scales=3, rotations=SignedPermutations.c4(), first=-1)"
     )
     assert repr(ScaleTranslationGroup(dim=2, base=2, sampling="haar")) == (
         "ScaleTranslationGroup(dim=2, base=2.0, num_scales=4, sampling='haar')"
@@ -157,7 +163,7 @@ def test_wrong_sampling(sampling: Any) -> None:
     [
         ("cube", "the name of a compact group"),
         (24, "rotations: a CompactGroup, its name, or None, received 24"),
-        (CompactGroup.c4(), r"rotations of 3-dimensional space, received CompactGroup.c4\(\) of dim 2"),
+        (SignedPermutations.c4(), r"rotations of 3-dimensional space, received SignedPermutations.c4\(\) of dim 2"),
         ("d4", "rotations of 3-dimensional space"),
     ],
 )
@@ -182,8 +188,8 @@ def test_scales_that_no_float_holds(arguments: Any) -> None:
         ({"s": 3.0}, "a scale that is a power of the base 1.41421"),
         ({"s": 0}, "a scale factor > 0"),
         ({"s": "2"}, "a scale factor > 0"),
-        ({"k": (2, 1, 3)}, "CompactGroup.trivial"),
-        ({"k": CompactGroup.c4().identity}, "an element of CompactGroup.trivial"),
+        ({"k": (2, 1, 3)}, "SignedPermutations.trivial"),
+        ({"k": SignedPermutations.c4().identity}, "an element of SignedPermutations.trivial"),
     ],
 )
 def test_wrong_elements(arguments: Any, text: str) -> None:

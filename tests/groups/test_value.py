@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.groups import CompactGroup, ScaleGroup, ScaleTranslationGroup
+from scalegroup.groups import ScaleGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.groups.value import Value
 
 GROUP = ScaleTranslationGroup(dim=2, base=2.0)
@@ -40,7 +40,7 @@ def test_values_of_other_classes_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [GROUP, GROUP.identity, CompactGroup.c4(), ScaleGroup(), GROUP.regular, 2 * GROUP.scalar]
+    "value", [GROUP, GROUP.identity, SignedPermutations.c4(), ScaleGroup(), GROUP.regular, 2 * GROUP.scalar]
 )
 def test_values_are_immutable(value: Value) -> None:
     name = next(iter(vars(value)))

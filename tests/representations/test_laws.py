@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import scalegroup.groups
 import scalegroup.representations
-from scalegroup.groups import CompactGroup, Group, ScaleGroup, ScaleTranslationGroup
+from scalegroup.groups import Group, ScaleGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.representations import Character, Representation, Scalar
 from scalegroup.testing.algebra import RepresentationContract, check_representation
 from scalegroup.testing.strategies import elements, groups, representations
@@ -85,7 +85,7 @@ def test_another_window_and_back(group: ScaleTranslationGroup, data: st.DataObje
         GROUP.irrep("E"),
         GROUP.irrep("B1", weight=-1),
         Character(ScaleGroup(), 2.0),
-        Scalar(CompactGroup.octahedral()),
+        Scalar(SignedPermutations.octahedral()),
     ],
     ids=str,
 )

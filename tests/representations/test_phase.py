@@ -9,7 +9,7 @@ import pytest
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.groups import CompactGroup, ScaleTranslationGroup
+from scalegroup.groups import ScaleTranslationGroup, SignedPermutations
 from scalegroup.representations import Phase
 from scalegroup.testing import RepresentationContract
 
@@ -50,4 +50,4 @@ def test_rates_are_finite_numbers(rate: object) -> None:
 
 def test_a_group_without_scales_has_no_phase() -> None:
     with pytest.raises(ScaleGroupError, match="a ScaleTranslationGroup"):
-        Phase(CompactGroup.trivial(2), 1.0)
+        Phase(SignedPermutations.trivial(2), 1.0)

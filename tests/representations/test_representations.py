@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scalegroup.errors import FieldTypeError, ScaleGroupError
-from scalegroup.groups import CompactGroup, ScaleGroup, ScaleTranslationGroup, register_representation, registry
+from scalegroup.groups import ScaleGroup, ScaleTranslationGroup, SignedPermutations, register_representation, registry
 from scalegroup.representations import Character, DirectSum, Irrep, Regular, Scalar, TensorProduct
 
 GROUP = ScaleTranslationGroup(dim=3, base=2.0, num_scales=3, rotations="octahedral")
@@ -105,7 +105,7 @@ def test_texts() -> None:
     assert list(map(str, parts)) == ["scalar", "character(-1.0)", "irrep('T1')", "irrep('E', weight=2.0)"]
     assert str(DirectSum(parts[:2])) == "direct_sum(scalar, character(-1.0))"
     assert repr(GROUP.regular) == f"{GROUP!r}.regular"
-    assert repr(Scalar(CompactGroup.c4())) == "Scalar(CompactGroup.c4())"
+    assert repr(Scalar(SignedPermutations.c4())) == "Scalar(SignedPermutations.c4())"
 
 
 def test_groups_must_agree() -> None:
@@ -138,8 +138,8 @@ def test_wrong_names() -> None:
 
 @pytest.mark.parametrize("build", [Regular, lambda group: Character(group, 1.0), lambda group: Irrep(group, 0)])
 def test_groups_without_scales_have_only_scalars(build: Any) -> None:
-    with pytest.raises(ScaleGroupError, match=r"whose scales the representation .* received CompactGroup.c4"):
-        build(CompactGroup.c4())
+    with pytest.raises(ScaleGroupError, match=r"whose scales the representation .* received SignedPermutations.c4"):
+        build(SignedPermutations.c4())
 
 
 def test_a_representation_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:

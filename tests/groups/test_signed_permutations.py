@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.groups import CompactGroup
+from scalegroup.groups import CompactGroup, SignedPermutations
 from scalegroup.groups.irreps import _canonical_basis
 
 NAMED = {
@@ -22,13 +22,13 @@ NAMED = {
     "full_octahedral": (3, 48),
 }
 ALL = [
-    *(CompactGroup.trivial(dim) for dim in (1, 2, 3)),
+    *(SignedPermutations.trivial(dim) for dim in (1, 2, 3)),
     *(CompactGroup.named(name) for name in NAMED),
-    CompactGroup([(-1, 2, 3)]),  # mirror left and right
-    CompactGroup([(2, 3, 1)]),  # three rotations about the diagonal
-    CompactGroup([(1, -3, 2), (1, -2, 3)]),  # the square in the plane of the slices
-    CompactGroup([(2, 3, 1), (-1, -2, 3)]),  # the rotations of the tetrahedron
-    CompactGroup([(2, 3, 1), (-1, -2, 3), (-1, -2, -3)]),
+    SignedPermutations([(-1, 2, 3)]),  # mirror left and right
+    SignedPermutations([(2, 3, 1)]),  # three rotations about the diagonal
+    SignedPermutations([(1, -3, 2), (1, -2, 3)]),  # the square in the plane of the slices
+    SignedPermutations([(2, 3, 1), (-1, -2, 3)]),  # the rotations of the tetrahedron
+    SignedPermutations([(2, 3, 1), (-1, -2, 3), (-1, -2, -3)]),
 ]
 compact = st.sampled_from(ALL)
 
@@ -41,13 +41,13 @@ def characters(stack: NDArray[np.float64]) -> NDArray[np.float64]:
 def test_named_groups(name: str, dim: int, order: int) -> None:
     group = CompactGroup.named(name)
     assert (group.dim, group.order, group.name) == (dim, order, name)
-    assert group == getattr(CompactGroup, name)()
+    assert group == getattr(SignedPermutations, name)()
     assert group == CompactGroup.named(name.replace("_", " ").upper())
-    assert repr(group) == f"CompactGroup.{name}()"
+    assert repr(group) == f"SignedPermutations.{name}()"
 
 
 @pytest.mark.parametrize("group", ALL, ids=repr)
-def test_elements_are_distinct_orthogonal_matrices(group: CompactGroup) -> None:
+def test_elements_are_distinct_orthogonal_matrices(group: SignedPermutations) -> None:
     matrices = np.stack([g.matrix for g in group.elements])
     assert len({m.tobytes() for m in matrices}) == group.order
     np.testing.assert_array_equal(
@@ -58,13 +58,13 @@ def test_elements_are_distinct_orthogonal_matrices(group: CompactGroup) -> None:
 
 
 def test_the_rotations_of_the_cube_keep_its_orientation() -> None:
-    rotations = {g.value for g in CompactGroup.octahedral().elements}
-    signs = {g.value: round(float(np.linalg.det(g.matrix))) for g in CompactGroup.full_octahedral().elements}
+    rotations = {g.value for g in SignedPermutations.octahedral().elements}
+    signs = {g.value: round(float(np.linalg.det(g.matrix))) for g in SignedPermutations.full_octahedral().elements}
     assert rotations == {value for value, sign in signs.items() if sign == 1}
 
 
 @given(compact, st.data())
-def test_products_are_matrix_products(group: CompactGroup, data: st.DataObject) -> None:
+def test_products_are_matrix_products(group: SignedPermutations, data: st.DataObject) -> None:
     g, h = (data.draw(st.sampled_from(group.elements)) for _ in range(2))
     np.testing.assert_array_equal((g @ h).matrix, g.matrix @ h.matrix)
     np.testing.assert_array_equal((~g).matrix, g.matrix.T)
@@ -72,7 +72,7 @@ def test_products_are_matrix_products(group: CompactGroup, data: st.DataObject) 
 
 
 @given(compact, st.data())
-def test_irreps_are_homomorphisms(group: CompactGroup, data: st.DataObject) -> None:
+def test_irreps_are_homomorphisms(group: SignedPermutations, data: st.DataObject) -> None:
     g, h = (data.draw(st.sampled_from(group.elements)) for _ in range(2))
     for name in group.irreps:
         tau = {k: group.irrep_matrix(name, k) for k in (g, h, g @ h)}
@@ -81,7 +81,7 @@ def test_irreps_are_homomorphisms(group: CompactGroup, data: st.DataObject) -> N
 
 
 @pytest.mark.parametrize("group", ALL, ids=repr)
-def test_irreps_are_irreducible_different_and_complete(group: CompactGroup) -> None:
+def test_irreps_are_irreducible_different_and_complete(group: SignedPermutations) -> None:
     square = [group.values.index((g @ g).value) for g in group.elements]
     stacks = [group.irrep_matrices(name) for name in group.irreps]
     count = 0.0
@@ -97,7 +97,7 @@ def test_irreps_are_irreducible_different_and_complete(group: CompactGroup) -> N
 
 
 def test_a_reducible_representation_fails_the_test_of_irreducibility() -> None:
-    group = CompactGroup([(-1, 2, 3)])
+    group = SignedPermutations([(-1, 2, 3)])
     chi = np.array([np.trace(g.matrix) for g in group.elements])
     square = [group.values.index((g @ g).value) for g in group.elements]
     assert np.mean(chi**2 + chi[square]) / 2 > 1.5
@@ -113,11 +113,11 @@ def test_vectors_are_an_irrep(name: str, vectors: str) -> None:
 
 
 def test_equality_does_not_depend_on_the_generators() -> None:
-    a, b = CompactGroup([(2, 3, 1), (-2, 1, 3)]), CompactGroup.octahedral()
+    a, b = SignedPermutations([(2, 3, 1), (-2, 1, 3)]), SignedPermutations.octahedral()
     assert a == b
     assert hash(a) == hash(b)
     assert a.irreps == b.irreps
-    assert CompactGroup.c4() != CompactGroup.d4()
+    assert SignedPermutations.c4() != SignedPermutations.d4()
 
 
 @given(st.integers(1, 4), st.integers(0, 99))
@@ -132,7 +132,7 @@ def test_the_basis_of_a_space_does_not_depend_on_how_it_was_found(size: int, see
 
 def test_irrep_matrices_are_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        CompactGroup.c4().irrep_matrices("E")[0] = 0
+        SignedPermutations.c4().irrep_matrices("E")[0] = 0
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_irrep_matrices_are_read_only() -> None:
 )
 def test_wrong_generators(generators: object) -> None:
     with pytest.raises(ScaleGroupError, match=r"expected generators such as .*each with a sign"):
-        CompactGroup(generators)
+        SignedPermutations(generators)
 
 
 @pytest.mark.parametrize("name", ["cube", "trivial", 3, None])
@@ -151,7 +151,7 @@ def test_wrong_names(name: str) -> None:
 
 
 def test_wrong_irreps_and_elements() -> None:
-    cube = CompactGroup.octahedral()
+    cube = SignedPermutations.octahedral()
     for wrong in ("T3", 5, -1, None, 1.0, True):
         with pytest.raises(ScaleGroupError, match="A1, A2, E, T1, T2"):
             cube.irrep_name(wrong)
