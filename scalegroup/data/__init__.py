@@ -1,4 +1,4 @@
-"""Labelled scans: made up (phantoms), read (BraTS, Decathlon, CSV tables), normalised, rescaled."""
+"""Labelled scans and point clouds: made up (phantoms), read (BraTS, Decathlon, CSV tables), normalised, rescaled."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ from scalegroup.data.mnist_scale import MnistScale
 from scalegroup.data.nifti import DataError, read_nifti, write_nifti
 from scalegroup.data.normalise import normalise
 from scalegroup.data.phantoms import head_phantom, write_phantoms
+from scalegroup.data.point_clouds import BrainShapes, LabelledClouds, write_shapes
+from scalegroup.data.point_transforms import (
+    collate_clouds,
+    normalise_clouds,
+    random_factors,
+    random_rotations,
+    rescale_clouds,
+    rotate_clouds,
+)
 from scalegroup.data.registry import open_data
 from scalegroup.data.rescale import rescale, rescale_image, rescale_label, rescaled_shape
 from scalegroup.data.scans import Case, Scan, load, load_all, load_image
@@ -38,11 +47,13 @@ __all__ = [
     "BRATS_CLASSES_2023",
     "BRATS_MODALITIES",
     "BRATS_REGIONS",
+    "BrainShapes",
     "Brats",
     "Case",
     "DataError",
     "Dataset",
     "Decathlon",
+    "LabelledClouds",
     "LabelledImages",
     "MedMnist3D",
     "MnistScale",
@@ -50,19 +61,26 @@ __all__ = [
     "Scan",
     "Split",
     "brats_images",
+    "collate_clouds",
     "head_phantom",
     "load",
     "load_all",
     "load_image",
     "normalise",
+    "normalise_clouds",
     "open_data",
+    "random_factors",
+    "random_rotations",
     "read_nifti",
     "rescale",
+    "rescale_clouds",
     "rescale_image",
     "rescale_label",
     "rescaled_shape",
+    "rotate_clouds",
     "split",
     "write_brats_case",
     "write_nifti",
     "write_phantoms",
+    "write_shapes",
 ]
