@@ -23,6 +23,9 @@ from scalegroup.data.brats import (
 )
 from scalegroup.data.dataset import Dataset, Split, split
 from scalegroup.data.decathlon import Decathlon
+from scalegroup.data.diffusion import DiffusionScan, fractional_anisotropy
+from scalegroup.data.diffusion_files import read_diffusion
+from scalegroup.data.diffusion_phantom import diffusion_phantom
 from scalegroup.data.medmnist import LabelledImages, MedMnist3D
 from scalegroup.data.mnist_scale import MnistScale
 from scalegroup.data.nifti import DataError, read_nifti, write_nifti
@@ -53,6 +56,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Decathlon",
+    "DiffusionScan",
     "LabelledClouds",
     "LabelledImages",
     "MedMnist3D",
@@ -61,6 +65,8 @@ __all__ = [
     "Scan",
     "Split",
     "brats_images",
+    "diffusion_phantom",
+    "fractional_anisotropy",
     "collate_clouds",
     "head_phantom",
     "load",
@@ -71,6 +77,7 @@ __all__ = [
     "open_data",
     "random_factors",
     "random_rotations",
+    "read_diffusion",
     "read_nifti",
     "rescale",
     "rescale_clouds",

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from scalegroup.errors import ScaleGroupError
 
-
 Cloud = Tensor | npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 

@@ -25,7 +25,6 @@ from scalegroup.data import (
 )
 from scalegroup.errors import ScaleGroupError
 
-
 NAMES = ("cerebellum_cortex", "accumbens")  # a large and a small structure
 
 
