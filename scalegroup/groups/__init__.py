@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scalegroup.groups.base import Element, Group
 from scalegroup.groups.compact import CompactElement, CompactGroup
+from scalegroup.groups.diffusion import DiffusionElement, DiffusionGroup
 from scalegroup.groups.registry import register_representation
 from scalegroup.groups.scale import ScaleElement, ScaleGroup
 from scalegroup.groups.scale_translation import ScaleTranslationElement, ScaleTranslationGroup
@@ -12,6 +13,8 @@ from scalegroup.groups.signed_permutations import SignedPermutations
 __all__ = [
     "CompactElement",
     "CompactGroup",
+    "DiffusionElement",
+    "DiffusionGroup",
     "Element",
     "Group",
     "ScaleElement",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, cast, final
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from scalegroup.groups.signed_permutations import SignedPermutations
 SAMPLINGS = ("uniform", "haar")
 
 
-@final
 class ScaleTranslationElement(Element):
     """A map ``x -> s k x + t``: rotate (k), dilate (s), translate (t).
 
@@ -103,7 +102,7 @@ class ScaleTranslationGroup(Group):
         (0.5, 1.0, 2.0, 4.0)
     """
 
-    element_type = ScaleTranslationElement
+    element_type: ClassVar[type[ScaleTranslationElement]] = ScaleTranslationElement
 
     def __init__(
         self,
@@ -198,7 +197,7 @@ class ScaleTranslationGroup(Group):
         shift = zero if t is None else as_like(zero, t, "t is the translation, one number per axis")
         value = self.rotations.unit() if k is None else k
         rotation = self.rotations.own(k) if isinstance(k, Element) else self.rotations.element(value)
-        return ScaleTranslationElement(self, (shift, exponent_of(s, self.base), rotation.value))
+        return self.element_type(self, (shift, exponent_of(s, self.base), rotation.value))
 
     def sample(self, rng: np.random.Generator | int | None = None) -> ScaleTranslationElement:
         """A random element: translation within ±4, scale within the window's extent, uniform rotation.
@@ -206,7 +205,7 @@ class ScaleTranslationGroup(Group):
         Args:
             rng: a NumPy generator, or the seed of one; by default another element each time.
         """
-        return ScaleTranslationElement(self, self.draw(as_generator(rng)))
+        return self.element_type(self, self.draw(as_generator(rng)))
 
     def haar_weight(self, g: ScaleTranslationElement) -> float:
         """Density ``s**-dim`` of the left-invariant measure at `g` (Lebesgue in t, counting in s and k)."""
