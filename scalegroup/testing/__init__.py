@@ -17,6 +17,7 @@ from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.inputs import AnalyticField, Blobs, Waves, centred
 from scalegroup.testing.kernels import kernel_spectrum_error
 from scalegroup.testing.layers import LayerContract
+from scalegroup.testing.rotations import RotationErrors, rotation_error
 from scalegroup.testing.sampling import circular
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "GroupContract",
     "LayerContract",
     "RepresentationContract",
+    "RotationErrors",
     "Waves",
     "centred",
     "check_equivariance",
@@ -39,6 +41,7 @@ __all__ = [
     "circular",
     "equivariance_error",
     "kernel_spectrum_error",
+    "rotation_error",
     "strategies",
 ]
 

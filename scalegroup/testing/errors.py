@@ -65,7 +65,7 @@ class EquivarianceErrors:
     @property
     def per_scale(self) -> float:
         """The worst scale channel, of those whose inputs were all inside the window; nan if there is none."""
-        return _worst([error for error, cut in zip(self.channels, self.truncated, strict=True) if not cut])
+        return worst([error for error, cut in zip(self.channels, self.truncated, strict=True) if not cut])
 
     @property
     def projected(self) -> float:
@@ -75,7 +75,7 @@ class EquivarianceErrors:
     @property
     def error(self) -> float:
         """The error of the law itself: the worst of scalar outputs and of channels inside the window."""
-        return _worst([value for value in (self.scalar, self.per_scale) if not math.isnan(value)])
+        return worst([value for value in (self.scalar, self.per_scale) if not math.isnan(value)])
 
 
 def equivariance_error(
@@ -161,10 +161,10 @@ def equivariance_error(
     places_f, places_g = (input_places(in_field, n, strides, experiment.on_torus) for n in sizes)
     x_f, x_g = sampled(f, places_f), sampled(g, places_g)
     twin = circular(module) if experiment.on_torus else module
-    y_f, y_g = _run(twin, x_f, dtype), _run(twin, x_g, dtype)
+    y_f, y_g = run_copy(twin, x_f, dtype), run_copy(twin, x_g, dtype)
     if out_field is None:
         out_field = y_f[0].shape[1] * group.scalar
-    _check_output(y_f, out_field)
+    check_output(y_f, out_field)
 
     shapes_f, shapes_g = ([tuple(y.shape[2:]) for y in ys] for ys in (y_f, y_g))
     grids_f, grids_g = experiment.output_places(
@@ -174,7 +174,7 @@ def equivariance_error(
     border = 0.0
     modes = {getattr(part, "padding_mode", None) for part in module.modules()} - {None}
     if modes and not experiment.on_torus:
-        other = _run(with_padding(module, "zeros" if modes == {"replicate"} else "replicate"), x_g, dtype)
+        other = run_copy(with_padding(module, "zeros" if modes == {"replicate"} else "replicate"), x_g, dtype)
         border = _change(experiment, y_g, other, grids_g)
     return replace(result, floor=_floor(experiment, f, grids_f, grids_g, out_field), border=border)
 
@@ -299,7 +299,7 @@ def relative_error(value: Tensor, reference: Tensor) -> float:
     return float(torch.linalg.vector_norm(value - reference)) / norm if norm else math.nan
 
 
-def _worst(values: list[float]) -> float:
+def worst(values: list[float]) -> float:
     """The largest value; nan if there is none or one of them is nan."""
     return math.nan if not values or any(map(math.isnan, values)) else max(values)
 
@@ -326,7 +326,7 @@ def _types(
     return channels * ScaleTranslationGroup(dim, base=scale, num_scales=1).scalar, None
 
 
-def _run(module: torch.nn.Module, x: Samples, dtype: torch.dtype) -> list[Tensor]:
+def run_copy(module: torch.nn.Module, x: Samples, dtype: torch.dtype) -> list[Tensor]:
     """The tensors of the output: one, or one for each scale."""
     twin = copy.deepcopy(module).eval().to(dtype)
     place = next((p.device for p in twin.parameters()), torch.device("cpu"))
@@ -341,7 +341,7 @@ def _run(module: torch.nn.Module, x: Samples, dtype: torch.dtype) -> list[Tensor
     return [part.double().cpu() for part in parts]
 
 
-def _check_output(y: list[Tensor], field: FieldType) -> None:
+def check_output(y: list[Tensor], field: FieldType) -> None:
     hint = "give out_type, the type of what the module returns"
     haar = on_grids(field)
     count, size = (group_of(field).num_scales, len(lines(field))) if haar else (1, field.size)

@@ -100,3 +100,29 @@ def _around(grid: Array, wanted: Array, period: float) -> Array:
     for mode in range(1, top + 1):
         result += 2 * np.cos(mode * angles)
     return np.asarray(result / len(grid))
+
+
+def at_points(field: Tensor, grids: Sequence[Array], points: Array) -> Tensor:
+    """The values of a sampled field at any points, by the windowed sinc of `at_positions` along each axis.
+
+    Args:
+        field: shape `(batch, channels, *space)`.
+        grids: positions of its samples along each axis.
+        points: shape `(points, dim)`.
+
+    Returns:
+        Shape `(batch, channels, points)`.
+
+    Example:
+        >>> grid = np.arange(-20.0, 21)
+        >>> x = torch.from_numpy(np.exp(-(grid[:, None] ** 2 + grid**2) / 18))[None, None]
+        >>> abs(float(at_points(x, [grid, grid], np.array([[0.5, 1.25]]))) - math.exp(-(0.5**2 + 1.25**2) / 18)) < 1e-6
+        True
+    """
+    weights = [
+        torch.from_numpy(_between(grid, axis)).to(field) for grid, axis in zip(grids, points.T, strict=True)
+    ]  # each (points, samples)
+    field = torch.tensordot(field, weights[-1], dims=([field.ndim - 1], [1]))  # (batch, channels, *space, points)
+    for weight in reversed(weights[:-1]):
+        field = (field * weight.T).sum(dim=-2)
+    return field
