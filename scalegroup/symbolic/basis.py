@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
+
+from scalegroup.symbolic.rotation import action_by_points
 
 Array = npt.NDArray[np.float64]
 ComplexArray = npt.NDArray[np.complex128]
@@ -86,6 +89,26 @@ class Basis(ABC):
         """
         means = self.means
         return zero_mean_columns(np.array([np.prod(means[list(product)]) for product in self.products]))
+
+    def at(self, u: npt.ArrayLike) -> Array:
+        """The product kernels `ψ_p(u)` at any points in widths: `(dim, *S)` -> `(F, *S)`."""
+        axes = [self.functions(axis) for axis in np.asarray(u, dtype=np.float64)]
+        factors = (axis[list(index)] for axis, index in zip(axes, zip(*self.products, strict=True), strict=True))
+        return np.asarray(reduce(np.multiply, factors))
+
+    def action(self, matrix: npt.ArrayLike) -> Array:
+        """How a rotation or reflection k mixes the kernels: the matrix A with `ψ(k u) = A ψ(u)`.
+
+        Args:
+            matrix: k, orthogonal, `(dim, dim)`.
+
+        Returns:
+            Shape `(F, F)`.
+
+        Raises:
+            ScaleGroupError: if the rotated kernels are no sums of the kernels of the basis.
+        """
+        return action_by_points(self, matrix, radius=1 + self.num_functions / 2)
 
     def __len__(self) -> int:
         """The number F of product kernels."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.basis import Array, Basis, ComplexArray
+from scalegroup.symbolic.rotation import action_on_monomials, as_orthogonal
 
 if TYPE_CHECKING:
     import sympy
@@ -186,6 +187,17 @@ class HermiteBasis(Basis):
         # (1j)**n is rounded by numpy; the four exact powers keep even functions real and odd ones imaginary
         powers = [(1, 1j, -1, -1j)[n % 4] * norms[n] * frequency**n * gauss for n in range(self.num_functions)]
         return np.array(powers, dtype=np.complex128)
+
+    def action(self, matrix: npt.ArrayLike) -> Array:
+        """How a rotation mixes the kernels: `A = D S D⁻¹` with the symmetric powers S of k and the norms D.
+
+        `He_α(u) e^{-u²/2} = (-∂)^α e^{-u²/2}`, and the Gaussian does not change: the products turn as monomials do.
+        """
+        k = as_orthogonal(matrix, self.dim)
+        if self.products != _products((max(self.orders),) * self.dim, "total"):
+            return super().action(k)  # closed under some symmetries of the grid only
+        norms = np.prod(hermite_table(self.num_functions - 1).norms[list(self.products)], axis=1)
+        return action_on_monomials(k, self.products) * norms[:, None] / norms
 
 
 def _is_count(value: object) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scalegroup.symbolic.basis import Array, ComplexArray, zero_mean_columns
+from scalegroup.symbolic.rotation import action_by_points
 
 EDGE = 1 + 1e-9  # a support of 3 voxels that is rounded down is one of 3
 NODES = {1: 512, 2: 160, 3: 48}  # of the quadrature along each axis, by the number of axes
@@ -40,6 +41,14 @@ class JointBasis(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """The number F of functions."""
+
+    def at(self, u: npt.ArrayLike) -> Array:
+        """The same as `functions`: so a `Basis` calls the values of its products."""
+        return self.functions(u)
+
+    def action(self, matrix: npt.ArrayLike) -> Array:
+        """How a rotation or reflection k mixes the kernels, as `Basis.action`: the matrix A with `ψ(k u) = A ψ(u)`."""
+        return action_by_points(self, matrix, radius=self.support)
 
     def reach(self, width: float) -> int:
         """The half-width of the sampled kernels in voxels: of the last voxel inside the support."""

@@ -1,0 +1,81 @@
+"""The linear constraint that rotations put on the weights of a kernel, solved for any group and any basis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+INDEPENDENT = 1e-6  # of a column that others do not span
+
+
+def steerable(rho_out: Array, rho_in: Array, action: Array, *, every_element: bool) -> Array:
+    """The kernels `κ(u) = Σ_f C_f ψ_f(u)` with `κ(k u) = ρ_out(k) κ(u) ρ_in(k)⁻¹` for all k of a compact group.
+
+    With `ψ(k u) = A(k) ψ(u)` that is `ρ_out(k) C_g ρ_in(k)⁻¹ = Σ_f C_f A(k)[f, g]`: the invariants of
+    `ρ_out ⊗ ρ_in ⊗ A⁻ᵀ`, a linear problem that needs no table of Clebsch-Gordan coefficients. For a finite group they
+    are what its mean projects on; for an infinite one, what two or three elements leave alone that generate a dense
+    part of it.
+
+    Args:
+        rho_out: matrices of the output's representation, orthogonal, `(elements, d_out, d_out)`.
+        rho_in: those of the input's, `(elements, d_in, d_in)`.
+        action: how the elements mix the functions of the basis, `(elements, F, F)`.
+        every_element: whether the elements are all of a finite group, or generators.
+
+    Returns:
+        Orthonormal columns that span the solutions, `(d_out * d_in * F, M)`, the same on every machine: weights of a
+        network are learned in this basis. Each is made of functions of one total degree, if the action keeps degrees.
+
+    Source: Weiler et al. 2018, "3D Steerable CNNs", eq. 7; Lang and Weiler 2021, "A Wigner-Eckart theorem for group
+        equivariant convolution kernels".
+
+    Example:
+        >>> turn = np.array([[[0.0, -1.0], [1.0, 0.0]]])  # by 90 degrees: vectors to vectors by one number each …
+        >>> steerable(turn, turn, np.ones((1, 1, 1)), every_element=False).round(3).T.tolist()  # … lengths and turns
+        [[0.707, 0.0, 0.0, 0.707], [0.0, 0.707, -0.707, 0.0]]
+    """
+    back = np.linalg.inv(action)  # (elements, F, F)
+    if every_element:
+        traces = (np.trace(matrices, axis1=1, axis2=2) for matrices in (rho_out, rho_in, back))
+        count = round(float(reduce(np.multiply, traces).mean()))
+        return _independent(_means(rho_out, rho_in, back), count, _length(rho_out, rho_in, back))
+    maps = [np.kron(np.kron(one, two), three.T) for one, two, three in zip(rho_out, rho_in, back, strict=True)]
+    moved = np.concatenate([matrix - np.eye(len(matrix)) for matrix in maps])
+    _, values, rows = np.linalg.svd(moved, full_matrices=True)
+    space = rows[int((values > 1e-8).sum()) :]
+    return _independent(iter((space.T @ space).T), len(space), space.shape[1])
+
+
+def _length(*matrices: Array) -> int:
+    return int(np.prod([stack.shape[-1] for stack in matrices]))
+
+
+def _means(rho_out: Array, rho_in: Array, back: Array) -> Iterator[Array]:
+    """The projections of the unit vectors `(out, in, f)`, in this order, made when they are asked for."""
+    for a in range(rho_out.shape[-1]):
+        for b in range(rho_in.shape[-1]):
+            block = np.einsum("kp,kq,kfr->fpqr", rho_out[:, :, a], rho_in[:, :, b], back, optimize=True)
+            yield from block.reshape(len(block), -1) / len(rho_out)
+
+
+def _independent(columns: Iterator[Array], count: int, length: int) -> Array:
+    """The first `count` independent ones of some columns, made orthonormal in their order."""
+    basis = np.empty((length, count))
+    found = 0
+    for column in columns:
+        if found == count:
+            break
+        known = basis[:, :found]
+        rest = column - known @ (known.T @ column)
+        rest -= known @ (known.T @ rest)  # twice is enough for orthogonality to rounding
+        size = float(np.linalg.norm(rest))
+        if size > INDEPENDENT:
+            basis[:, found] = rest / size
+            found += 1
+    basis[np.abs(basis) < 1e-14] = 0.0
+    return basis
