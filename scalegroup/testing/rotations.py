@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -94,8 +93,8 @@ def rotation_error(
         The errors, see `RotationErrors`.
 
     Raises:
-        ScaleGroupError: for a rotation that is not in the group or, on the lattice, does not map the grid to itself; for
-            modules whose types are unknown; for numbers out of range.
+        ScaleGroupError: for a rotation that is not in the group or, on the lattice, does not map the grid to itself;
+            for modules whose types are unknown; for numbers out of range.
 
     Example:
         >>> import scalegroup as sg
@@ -200,23 +199,18 @@ def _at_points(
     reach: float,
     seed: int,
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Of each grid at random points of the ball: `f(L_k x)`, `L_k f(x)` and `f(x)`, each `(batch, channels, points)`."""
+    """Of each grid at random points of the ball `f(L_k x)`, `L_k f(x)`, `f(x)`: each `(batch, channels, points)`."""
     results = []
     for before, after, axes in zip(y_f, y_g, places, strict=True):
-        places_inside = _inside(axes, reach, np.random.default_rng(seed))
-        points = np.stack([axis[i] for axis, i in zip(axes, places_inside, strict=True)], axis=1)
-        moved, still = (part[(..., *places_inside)] for part in (after, before))
+        grid = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+        inside = np.flatnonzero((grid**2).sum(axis=1) <= reach**2 + 1e-9)
+        chosen = np.random.default_rng(seed).permutation(inside)[:POINTS]
+        points = grid[chosen]
+        moved, still = (part.flatten(2)[:, :, torch.from_numpy(chosen)] for part in (after, before))
         source = at_points(before, axes, (~element).act(points))
         mixing = torch.from_numpy(_mixing(field, element)).to(source)
         results.append((moved, torch.einsum("ij,bjp->bip", mixing, source), still))
     return results
-
-
-def _inside(axes: Sequence[Array], reach: float, rng: np.random.Generator) -> tuple[npt.NDArray[np.intp], ...]:
-    """Indices of random grid points in the ball of this radius, as many as are compared."""
-    squares = sum(axis**2 for axis in np.meshgrid(*axes, indexing="ij"))
-    found = np.argwhere(squares <= reach**2 + 1e-9)
-    return tuple(rng.permutation(found)[:POINTS].T)
 
 
 def _by_block(triples: Sequence[tuple[Tensor, Tensor, Tensor]], field: FieldType) -> tuple[tuple[float, ...], ...]:
