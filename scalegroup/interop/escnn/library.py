@@ -1,0 +1,17 @@
+"""The one place that imports escnn; everything else takes it from here, when it is needed."""
+
+from __future__ import annotations
+
+import warnings
+
+from scalegroup.errors import missing_extra
+
+try:
+    with warnings.catch_warnings():
+        # Said at every import; without py3nj escnn computes Clebsch-Gordan coefficients numerically, and we need none.
+        warnings.filterwarnings("ignore", message="`py3nj` package not found", category=UserWarning)
+        from escnn import group, gspaces, nn
+except ImportError as error:
+    raise missing_extra("escnn", "escnn") from error
+
+__all__ = ["group", "gspaces", "nn"]
