@@ -1,9 +1,18 @@
 """Networks: U-Net and classifier, and any other network made scale-equivariant."""
 
 from scalegroup.models.classifier import Classifier
+from scalegroup.models.fields import turning_fields
 from scalegroup.models.projection import Projection
 from scalegroup.models.scale_channels import ScaleChannels
 from scalegroup.models.shared_norm import SharedBatchNorm, convert_shared_norm
 from scalegroup.models.unet import UNet
 
-__all__ = ["Classifier", "Projection", "ScaleChannels", "SharedBatchNorm", "UNet", "convert_shared_norm"]
+__all__ = [
+    "Classifier",
+    "Projection",
+    "ScaleChannels",
+    "SharedBatchNorm",
+    "UNet",
+    "convert_shared_norm",
+    "turning_fields",
+]

@@ -13,6 +13,7 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.models.options import activation, dropout, norm
 from scalegroup.nn.module import Samples
+from scalegroup.representations import permutes
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Recipe:
     """What all blocks of a network have in common.
 
     Args:
-        act: activation, as in MONAI. Default "silu".
+        act: activation, as in MONAI. Default "silu". Vectors, which it would not respect number by number, have gates
+            instead (`nn.Gate`), further scalars that the convolution before makes.
         norm: norm, as in MONAI. Default "batch".
         dropout: probability that a field is dropped in training. Default 0.
         adn_ordering: order of activation (A), dropout (D) and norm (N). Default "NDA".
@@ -40,18 +42,33 @@ class Recipe:
             hint = "A is the activation, D the dropout, N the norm"
             raise ScaleGroupError("adn_ordering of the letters A, D and N", repr(self.adn_ordering), hint)
 
-    def adn(self, type_: FieldType) -> list[nn.EquivariantModule]:
-        """New activation, dropout and norm layers in the recipe's order."""
+    def adn(self, out_type: FieldType) -> list[nn.EquivariantModule]:
+        """New activation, dropout and norm layers in the recipe's order, from `before_adn(out_type)` to `out_type`."""
         layers: list[nn.EquivariantModule | None] = []
+        type_ = self.before_adn(out_type)
         for letter in dict.fromkeys(self.adn_ordering.upper()):  # as in MONAI, each letter counts once
             if letter == "A":
-                act = activation(self.act)
-                layers.append(nn.Pointwise(type_, act, self.oversample) if act is not None else None)
+                layers.append(self._activation(out_type))
+                type_ = out_type
             elif letter == "D":
                 layers.append(dropout(self.dropout, type_))
             else:
                 layers.append(norm(self.norm, type_))
         return [layer for layer in layers if layer is not None]
+
+    def before_adn(self, out_type: FieldType) -> FieldType:
+        """What a convolution gives to the layers of `adn`: `out_type` and, for vectors that turn, their gates."""
+        act = self._activation(out_type) if "A" in self.adn_ordering.upper() else None
+        return out_type if act is None else act.in_type
+
+    def _activation(self, out_type: FieldType) -> nn.EquivariantModule | None:
+        act = activation(self.act)
+        if act is None or all(permutes(rep) for _, rep in out_type):
+            return None if act is None else nn.Pointwise(out_type, act, self.oversample)
+        if self.oversample > 1:
+            hint = "gates do not act on finer grids; a larger sigma lowers the error too"
+            raise ScaleGroupError(f"oversample=1 for {out_type}", self.oversample, hint)
+        return nn.Gate(out_type, act)
 
     def convolution(
         self, in_type: FieldType, out_type: FieldType, stride: int | Sequence[int] = 1, **options: Any
@@ -68,8 +85,10 @@ class Recipe:
         **options: Any,
     ) -> nn.Sequential:
         """A convolution, followed by activation, dropout and norm unless `conv_only`."""
-        conv = self.convolution(in_type, out_type, stride, **options)
-        return nn.Sequential(conv, *([] if conv_only else self.adn(conv.out_type)))
+        if conv_only:
+            return nn.Sequential(self.convolution(in_type, out_type, stride, **options))
+        conv = self.convolution(in_type, self.before_adn(out_type), stride, **options)
+        return nn.Sequential(conv, *self.adn(out_type.with_group(conv.out_type.group)))
 
 
 class ResidualUnit(nn.EquivariantModule):

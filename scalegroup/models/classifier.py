@@ -1,4 +1,4 @@
-"""A scale-invariant classifier."""
+"""A classifier that is invariant to scale and, if wanted, to rotation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
-from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.groups import CompactGroup, ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe
 from scalegroup.models.checks import as_channels, as_count, as_flag, as_strides, as_train_scales, total_stride
+from scalegroup.models.fields import Fields, level_fields
 from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.nn.module import group_of
 from scalegroup.nn.spacing import Spacing, as_spacing, plain, spacing_in
@@ -24,7 +25,7 @@ class Classifier(ScaleRuns):
     """Convolutions over scale and space, a projection over the scales, the maximum over space, and a linear layer.
 
     The mean over space would grow with the object; the maximum does not, so the scores are invariant up to the
-    truncated window.
+    truncated window. With `rotations` they do not change when the volume turns, either: the last block has scalars only.
 
     Args:
         spatial_dims: number of spatial axes, 1 to 3. Default 3.
@@ -34,6 +35,7 @@ class Classifier(ScaleRuns):
         strides: stride of each block, a number or one per axis. Default (1, 2, 2).
         act, norm, dropout, bias, adn_ordering: as in `UNet`.
         order, sigma, support, base, num_scales, first, scale_extent, scale_padding, padding_mode, method: as in `UNet`.
+        rotations, fields: as in `UNet`; the last block has `group.regular` fields whatever `fields` says.
         scale_pool: mode of `nn.ScalePool`. Default "max".
         train_scales: number of neighbouring scales in a step of training, as in `UNet`. Default None: all.
         run_weights: how often each run of scales is drawn, as in `UNet`. Default "uniform".
@@ -78,6 +80,8 @@ class Classifier(ScaleRuns):
         support: float = 4.5,
         base: float = 2**0.5,
         num_scales: int = 4,
+        rotations: CompactGroup | str | None = None,
+        fields: Fields | None = None,
         first: int = 0,
         scale_extent: int = 1,
         scale_padding: str = "zeros",
@@ -99,7 +103,7 @@ class Classifier(ScaleRuns):
             hint = "give one stride for each block"
             raise ScaleGroupError("channels and strides of equal length, 1 or more", (channels, strides), hint)
         self.channels, self.strides = channels, strides
-        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first, sampling=sampling)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales, rotations, first, sampling)
         conv = {
             "order": order,
             "sigma": sigma,
@@ -121,8 +125,9 @@ class Classifier(ScaleRuns):
         if sampling == "haar":
             blocks.append(nn.HaarLift(type_, total_stride(strides), padding_mode=padding_mode))
             type_ = blocks[0].out_type
-        for count, stride in zip(channels, strides, strict=True):
-            block = recipe.unit(type_, count * group.regular, stride)
+        types = [*(level_fields(group, count, fields) for count in channels[:-1]), channels[-1] * group.regular]
+        for wanted, stride in zip(types, strides, strict=True):
+            block = recipe.unit(type_, wanted, stride)
             type_ = block.out_type
             blocks.append(block)
         self.features = nn.Sequential(*blocks, nn.ScalePool(type_, scale_pool))

@@ -1,4 +1,4 @@
-"""The scale-equivariant U-Net, with MONAI's arguments."""
+"""The U-Net that is equivariant to scale and, if wanted, to rotation, with MONAI's arguments."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from torch import Tensor
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.groups import CompactGroup, ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe, ResidualUnit
 from scalegroup.models.checks import as_admissible, as_channels, as_count, as_strides, as_train_scales, total_stride
+from scalegroup.models.fields import Fields, level_fields, side_by_side
 from scalegroup.models.projection import as_scale_pool
 from scalegroup.models.runs import ScaleRuns, as_run_weights
 from scalegroup.nn.module import Samples, group_of
@@ -30,6 +31,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
     group-equivariant; the projection over the scales (`nn.ScalePool`) comes last. Arguments up to `adn_ordering`
     are those of `monai.networks.nets.UNet`, so a MONAI script runs with one import changed; in place of kernel
     sizes stand `order` and `sigma`. Weights do not depend on the window of scales: `sg.with_window(unet, 6)`.
+    With `rotations` it is equivariant to these as well, end to end: a network of similarities, Sim(3).
 
     Args:
         spatial_dims: number of spatial axes, 1 to 3. Default 3.
@@ -41,7 +43,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             kernels, which have `order`, `sigma` and `support` instead.
         up_kernel_size: not used.
         num_res_units: convolutions in each residual unit; 0 for plain convolutions. Default 0.
-        act: "silu" (default), or another name, class, or (name, options).
+        act: "silu" (default), or another name, class, or (name, options). Vectors and tensors have gates instead.
         norm: "instance" (default, as in MONAI), "batch", "group", None, or (name, options). In eval mode "batch" is
             exactly equivariant; the others are so where the volume grows with its content. "instance" learns better
             from few scans.
@@ -53,6 +55,12 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         support: half-width of the kernels in widths. Default 4.5.
         base: ratio of neighbouring scales. Default √2.
         num_scales: number of scales. Default 6.
+        rotations: a compact group: a name, such as "octahedral" (the 24 rotations of the voxel grid, exact), "so3" or
+            "o3" (all rotations, with and without reflections; as exact as the kernels are; needs escnn), or a
+            `CompactGroup`. Default None: none.
+        fields: with `rotations`, a function of the group and a number of channels that returns the field type of a
+            level, all of it on the scales: `lambda group, count: count * group.quotient()`. Default None:
+            `models.turning_fields`, half of them scalars.
         first: exponent of the first scale. Default -2: below 0 there are grids finer than the voxels, which see small
             objects. (With `sampling="uniform"` there are kernels finer than the accuracy rules allow on their grid:
             those channels alias, the others stay as they are.)
@@ -121,6 +129,8 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         support: float = 4.5,
         base: float = 2**0.5,
         num_scales: int = 6,
+        rotations: CompactGroup | str | None = None,
+        fields: Fields | None = None,
         first: int = -2,
         scale_extent: int = 1,
         scale_padding: str = "zeros",
@@ -148,7 +158,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             hint = "skip connections need one window; use 'zeros' or 'replicate'"
             raise ScaleGroupError("scale_padding out of ('zeros', 'replicate')", repr(scale_padding), hint)
         in_channels, out_channels = as_count(in_channels, "in_channels"), as_count(out_channels, "out_channels")
-        group = ScaleTranslationGroup(spatial_dims, base, num_scales, first=first, sampling=sampling)
+        group = ScaleTranslationGroup(spatial_dims, base, num_scales, rotations, first, sampling)
         image, logits = in_channels * group.scalar, out_channels * group.regular
         super().__init__(image, logits if scale_pool is None else out_channels * group.scalar)
         self.channels, self.strides = channels, strides
@@ -171,9 +181,9 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         self._recipe = Recipe(act, norm, dropout, adn_ordering, oversample, conv)
         self._units = as_count(num_res_units, "num_res_units", minimum=0)
         self._admissible = as_admissible(admissible)
-        fields = [c * group.regular for c in channels]
+        types = [level_fields(group, count, fields) for count in channels]
         lifted = in_channels * group.regular if haar else image
-        self.levels = self._level(lifted, logits, fields, list(strides), is_top=True)
+        self.levels = self._level(lifted, logits, types, list(strides), is_top=True)
         self.lift = nn.HaarLift(image, total_stride(strides), padding_mode=self.beyond) if haar else None
         self.projection = (
             nn.ScalePool(logits, as_scale_pool(scale_pool), self.beyond) if scale_pool is not None else None
@@ -187,7 +197,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
             inner: nn.EquivariantModule = self._level(own, own, below, strides[1:], is_top=False)
         else:
             inner = self._down(own, below[0], 1, is_top=False)
-        merged = (own.num_fields + inner.out_type.num_fields) * group_of(own).regular
+        merged = side_by_side(own, inner.out_type)
         down = self._down(in_type, own, strides[0], is_top)
         up, refine = self._up(merged, out_type, strides[0], is_top)
         return _Level(down, inner, up, refine)
@@ -201,10 +211,9 @@ class UNet(ScaleRuns, nn.EquivariantModule):
     def _up(
         self, in_type: FieldType, out_type: FieldType, stride: Any, is_top: bool
     ) -> tuple[nn.GroupConvTranspose, nn.Sequential | None]:
-        conv = nn.GroupConvTranspose(in_type, out_type, stride=stride, **self._recipe.conv)
-        layers: list[nn.EquivariantModule] = []
-        if not is_top or self._units > 0:
-            layers += self._recipe.adn(out_type)
+        layers = self._recipe.adn(out_type) if not is_top or self._units > 0 else []
+        made = self._recipe.before_adn(out_type) if layers else out_type
+        conv = nn.GroupConvTranspose(in_type, made, stride=stride, **self._recipe.conv)
         if self._units > 0:
             layers.append(ResidualUnit(self._recipe, out_type, out_type, subunits=1, last_conv_only=is_top))
         return conv, nn.Sequential(*layers) if layers else None
@@ -251,14 +260,21 @@ class _Level(nn.EquivariantModule):
     ) -> None:
         super().__init__(down.in_type, up.out_type)
         self.down, self.inner, self.up, self.refine = down, inner, up, refine
+        reps = [rep for _, rep in (*down.out_type, *inner.out_type)]
+        self._blocks = [[n for n, other in enumerate(reps) if other == rep] for _, rep in up.in_type]
 
     def forward(self, x: Samples) -> Samples:
         """`(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`."""
         skip = self.down(x)
-        merged = nn.each(lambda a, b: torch.cat([a, b], dim=1), skip, self.inner(skip))
+        merged = nn.each(self._side_by_side, skip, self.inner(skip))
         size = x.shape[2:] if isinstance(x, Tensor) else [grid.shape[2:] for grid in x]
         y: Samples = self.up(merged, output_size=size)
         return y if self.refine is None else self.refine(y)
+
+    def _side_by_side(self, skip: Tensor, inner: Tensor) -> Tensor:
+        """The channels of both, in the order of their types' `side_by_side`."""
+        parts = [*self.split(skip, self.down.out_type), *self.split(inner, self.inner.out_type)]
+        return self.join([torch.cat([parts[n] for n in block], dim=1) for block in self._blocks])
 
 
 def _levels(channels: object, strides: object) -> tuple[tuple[int, ...], tuple[Any, ...]]:
