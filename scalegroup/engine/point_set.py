@@ -1,0 +1,209 @@
+"""Point clouds, and what is found out about them once for all layers: neighbours, densities, spacing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from scalegroup.engine.point_basis import PointBasis
+from scalegroup.engine.point_search import Neighbours, nearest, within
+from scalegroup.errors import ScaleGroupError
+
+T = TypeVar("T")
+EDGES = {"cpu": 1 << 18}  # of which numbers are computed at a time
+_OTHER_DEVICES = 1 << 24
+
+
+class Points:
+    """The positions of one or several point clouds; layers take it in place of `pos` and `batch`.
+
+    Neighbours and densities are kept in it, so that the layers of a network that read the same points look for them
+    once: make it anew for new positions.
+
+    Args:
+        pos: positions, `(points, dim)`, in the unit of the layers' sigma.
+        batch: the cloud that each point belongs to, `(points,)`, integers >= 0 in any order. Default None: one cloud.
+
+    Raises:
+        ScaleGroupError: for positions that are not finite, of another shape or dtype, or that ask for a gradient
+            (layers give none to positions), and for a `batch` that does not fit.
+
+    Example:
+        >>> points = Points(torch.tensor([[0.0], [1.0], [3.0], [9.0]]), torch.tensor([0, 0, 0, 1]))
+        >>> len(points), points.dim, points.spacing.tolist()
+        (4, 1, [1.0, 1.0])
+        >>> points.subset(torch.tensor([0, 3])).batch.tolist()
+        [0, 1]
+    """
+
+    def __init__(self, pos: Tensor, batch: Tensor | None = None) -> None:
+        self.pos = _checked_pos(pos)
+        self.batch = _checked_batch(batch, pos)
+        self._kept: dict[Any, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.pos)
+
+    @property
+    def dim(self) -> int:
+        """The number of coordinates."""
+        return self.pos.shape[1]
+
+    def subset(self, index: Tensor) -> Points:
+        """Some of the points."""
+        return Points(self.pos[index], None if self.batch is None else self.batch[index])
+
+    def near(self, radius: float, targets: Points | None = None) -> Neighbours:
+        """The points around each target (by default, around each point) up to this radius."""
+        if targets is None or targets is self:
+            return self._once(("near", radius), lambda: within(self.pos, radius, self.batch))
+        _check_pair(self, targets)
+
+        def find() -> Neighbours:
+            return within(self.pos, radius, self.batch, targets.pos, targets.batch)
+
+        return targets._once(("near", radius, self), find)
+
+    def density(self, basis: PointBasis, width: float, targets: Points | None = None) -> Tensor:
+        """How many points lie around each target (by default, each point), weighted by a Gaussian: `(targets,)`.
+
+        A point counts itself as one.
+        """
+        around = self if targets is None else targets
+
+        def count() -> Tensor:
+            return gaussian_sums(self.pos, around.pos, self.near(basis.support * width, around), basis, width)
+
+        return around._once(("density", basis, width, None if around is self else self), count)
+
+    @property
+    def spacing(self) -> Tensor:
+        """For each cloud the median distance of its points to their nearest neighbours, see `cloud_spacing`."""
+        return self._once("spacing", lambda: cloud_spacing(self.pos, self.batch))
+
+    def relative(self, to: Points | None = None) -> Points:
+        """The same points, each cloud in units of its own spacing (or of that of the same cloud in `to`)."""
+        other = self if to is None else to
+
+        def divide() -> Points:
+            batch = (
+                torch.zeros(len(self), dtype=torch.int64, device=self.pos.device) if self.batch is None else self.batch
+            )
+            spacing = other.spacing
+            missing = max(0, int(batch.max()) + 1 - len(spacing)) if len(batch) else 0
+            unit = torch.cat([spacing, spacing.new_ones(missing)])[batch]  # a cloud without points has no spacing
+            return Points(self.pos / unit.to(self.pos.dtype)[:, None], self.batch)
+
+        return self._once(("relative", None if other is self else other), divide)
+
+    def _once(self, key: Any, make: Callable[[], T]) -> T:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        clouds = 1 if self.batch is None else len(torch.unique(self.batch))
+        return f"Points({len(self)} points of dim {self.dim} in {clouds} cloud(s))"
+
+
+def gaussian_sums(pos: Tensor, out_pos: Tensor, near: Neighbours, basis: PointBasis, width: float) -> Tensor:
+    """`Σ_j e^{-r²/2} b(r)` over the sources j around each target, r in widths: `(targets,)`."""
+    sums = pos.new_zeros(len(out_pos))
+    own, other = out_pos.t(), pos.t()
+    for targets, count in chunks(near, 1, pos.device):
+        index, beyond = near.padded(targets, count)
+        squares = ((other[:, index] - own[:, targets, None]) / width).square_().sum(0)
+        sums[targets] = basis.gauss(squares).masked_fill_(beyond, 0).sum(1)
+    return sums
+
+
+def chunks(near: Neighbours, numbers: int, device: torch.device) -> list[tuple[Tensor, int]]:
+    """Targets with about as many sources each, and the largest of these counts; those without any are left out.
+
+    So many at a time that about `EDGES` numbers are computed, `numbers` for each edge.
+    """
+    order, counts = near.by_count
+    room = max(1, EDGES.get(device.type, _OTHER_DEVICES) // numbers)
+    found, stop = [], len(counts)
+    while stop > 0 and counts[stop - 1] > 0:
+        first = max(0, stop - max(1, room // counts[stop - 1]))
+        found.append((order[first:stop], counts[stop - 1]))
+        stop = first
+    return found
+
+
+def cloud_spacing(pos: Tensor, batch: Tensor | None = None) -> Tensor:
+    """The spacing of each cloud: the median over its positions of the distance to the nearest other position.
+
+    Multiplying a cloud by a factor multiplies its spacing by it; the order of the points and copies of them change
+    nothing. A cloud with a single position has a spacing of 1.
+
+    Args:
+        pos: `(points, dim)`.
+        batch: the cloud of each point. Default None: one cloud.
+
+    Shape:
+        `(clouds,)`, one more than the largest number in `batch`.
+
+    Example:
+        >>> cloud_spacing(torch.tensor([[0.0], [2.0], [2.0], [5.0], [9.0]]))
+        tensor([2.])
+    """
+    pos = _checked_pos(pos)
+    batch = _checked_batch(batch, pos)
+    owner = torch.zeros(len(pos), dtype=torch.int64, device=pos.device) if batch is None else batch
+    spacing = pos.new_ones(int(owner.max()) + 1 if len(owner) else 1)
+    places = torch.unique(torch.cat([owner[:, None].double(), pos.double()], dim=1), dim=0)
+    owner, pos = places[:, 0].long(), places[:, 1:].to(pos.dtype)
+    gaps = nearest(pos, 2, owner)[0][:, 1]
+    for cloud in torch.unique(owner).tolist():
+        gap = gaps[owner == cloud].median()
+        spacing[cloud] = torch.where(gap.isfinite(), gap, torch.ones_like(gap))
+    return spacing
+
+
+def _checked_pos(pos: Any) -> Tensor:
+    expected = "positions, a floating-point tensor (points, dim) with dim 1, 2 or 3"
+    if not isinstance(pos, Tensor):
+        raise ScaleGroupError(expected, type(pos).__name__, "convert it with torch.as_tensor")
+    if pos.ndim != 2 or not 1 <= pos.shape[1] <= 3:
+        raise ScaleGroupError(expected, tuple(pos.shape), "one row for each point; a `batch` vector says whose it is")
+    if not pos.is_floating_point():
+        raise ScaleGroupError(expected, pos.dtype, "convert it with pos.float()")
+    if pos.requires_grad:
+        raise ScaleGroupError("positions without gradient", "requires_grad=True", "give pos.detach(); none is computed")
+    if not bool(pos.isfinite().all()):
+        raise ScaleGroupError("finite positions", "NaN or infinity among them", "leave such points out")
+    return pos.float() if pos.dtype in (torch.float16, torch.bfloat16) else pos
+
+
+def _checked_batch(batch: Any, pos: Tensor) -> Tensor | None:
+    if batch is None:
+        return None
+    expected = f"batch, {len(pos)} integers >= 0, one for each point"
+    hint = "it is the number of the cloud, as in torch_geometric.data.Batch"
+    if not isinstance(batch, Tensor) or batch.is_floating_point() or batch.is_complex() or batch.dtype == torch.bool:
+        raise ScaleGroupError(expected, getattr(batch, "dtype", type(batch).__name__), hint)
+    if batch.shape != pos.shape[:1]:
+        raise ScaleGroupError(expected, tuple(batch.shape), hint)
+    if batch.device != pos.device:
+        raise ScaleGroupError(f"batch on {pos.device}, like the positions", batch.device, "move one of them")
+    if len(batch) and int(batch.min()) < 0:
+        raise ScaleGroupError(expected, int(batch.min()), hint)
+    return batch.long()
+
+
+def _check_pair(points: Points, targets: Points) -> None:
+    if (points.batch is None) != (targets.batch is None):
+        hint = "clouds are told apart by their number"
+        raise ScaleGroupError("a batch vector for both or neither of the two sets of points", "one of them", hint)
+    if points.dim != targets.dim:
+        hint = "both lie in the same space"
+        raise ScaleGroupError(f"output positions of dim {points.dim}", targets.dim, hint)
+    if points.pos.dtype != targets.pos.dtype or points.pos.device != targets.pos.device:
+        received = f"{targets.pos.dtype} on {targets.pos.device}"
+        expected = f"output positions of {points.pos.dtype} on {points.pos.device}, like the input's"
+        raise ScaleGroupError(expected, received, "convert one of them")
