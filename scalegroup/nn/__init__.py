@@ -2,18 +2,23 @@
 
 from scalegroup.nn.conv import GroupConv, GroupConvTranspose
 from scalegroup.nn.differential_invariants import DifferentialInvariants
+from scalegroup.nn.diffusion_conv import DiffusionGroupConv
+from scalegroup.nn.diffusion_space import each_q
 from scalegroup.nn.downsample import Downsample
 from scalegroup.nn.dropout import Dropout
 from scalegroup.nn.fourier import FourierConv, FourierDownsample, FourierPointwise
 from scalegroup.nn.freeze import freeze
+from scalegroup.nn.gate import Gate
 from scalegroup.nn.haar import HaarLift, ToHaar, ToUniform
 from scalegroup.nn.linear import Linear
 from scalegroup.nn.module import EquivariantModule, each
 from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
+from scalegroup.nn.norm_activation import NormActivation
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.pool import ScaleBlurPool, ScaleMaxPool
 from scalegroup.nn.pyramid import PyramidConv
 from scalegroup.nn.riesz import RieszConv
+from scalegroup.nn.rotation_pool import RotationPool
 from scalegroup.nn.scale_pool import ScalePool
 from scalegroup.nn.scale_space import ScaleSpaceLift
 from scalegroup.nn.scale_vector import ScaleToVector, VectorToScale
@@ -25,21 +30,25 @@ from scalegroup.nn.window import run_of_scales, with_window
 __all__ = [
     "BatchNorm",
     "DifferentialInvariants",
+    "DiffusionGroupConv",
     "Downsample",
     "Dropout",
     "EquivariantModule",
     "FourierConv",
     "FourierDownsample",
     "FourierPointwise",
+    "Gate",
     "GroupConv",
     "GroupConvTranspose",
     "GroupNorm",
     "HaarLift",
     "InstanceNorm",
     "Linear",
+    "NormActivation",
     "Pointwise",
     "PyramidConv",
     "RieszConv",
+    "RotationPool",
     "ScaleBlurPool",
     "ScaleMaxPool",
     "ScalePool",
@@ -54,6 +63,7 @@ __all__ = [
     "VectorMaxPool",
     "VectorToScale",
     "each",
+    "each_q",
     "freeze",
     "run_of_scales",
     "with_window",

@@ -3,52 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scalegroup.engine.autocast import at_least_float32
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.nn.module import EquivariantModule, Samples, grids
-from scalegroup.representations import Regular, Scalar
+from scalegroup.nn.rotating import as_vectors, check_weightless
+from scalegroup.representations import invariants
+
+
+class _Block(NamedTuple):
+    """A block of the field's type, and where its numbers are."""
+
+    components: int
+    turns: bool  # and so has no mean
+    fields: slice  # of the weights and variances
+    means: slice  # of the biases and means
 
 
 class _Norm(EquivariantModule):
-    """What the norms share: fields of numbers, one weight and one bias for each field."""
+    """What the norms share: one weight for each field, one bias for each field that has a mean."""
 
     weight: torch.nn.Parameter
 
     def __init__(self, field: FieldType, eps: float, affine: bool) -> None:
+        check_weightless(self, field, "a norm would undo the dilation of the others; leave them out of this layer")
         super().__init__(field, field)
-        for _, rep in field.blocks:
-            if not isinstance(rep, Scalar | Regular):
-                hint = "subtracting a mean would break the others; leave them out of this layer"
-                raise FieldTypeError("scalar and regular fields", str(field), hint)
         if isinstance(eps, bool) or not isinstance(eps, int | float) or not eps > 0:
             raise ScaleGroupError("eps, a positive number", repr(eps), "1e-5 is common")
         self.eps = float(eps)
         self.affine = bool(affine)
-        fields = field.num_fields
+        self._blocks: list[_Block] = []
+        fields = means = 0
+        for count, rep in field.blocks:
+            constants = invariants(rep)
+            if not (constants == 1).all() or constants.shape[1] > 1:
+                hint = "normalise the parts that they consist of"
+                raise FieldTypeError("fields whose components have one mean, or none", str(field), hint)
+            turns = constants.shape[1] == 0
+            stops = fields + count, means + (0 if turns else count)
+            self._blocks.append(_Block(len(constants), turns, slice(fields, stops[0]), slice(means, stops[1])))
+            fields, means = stops
+        self._means = means
         self.register_parameter("weight", torch.nn.Parameter(torch.ones(fields)) if affine else None)
-        self.register_parameter("bias", torch.nn.Parameter(torch.zeros(fields)) if affine else None)
+        self.register_parameter("bias", torch.nn.Parameter(torch.zeros(means)) if affine and means else None)
 
-    def _on_blocks(self, x: Samples, function: Callable[[list[Tensor], slice], list[Tensor]]) -> Samples:
-        """`function` of each block, as a list of `(batch, fields, scales, *space)` for each grid, and of its place."""
+    def _on_blocks(self, x: Samples, function: Callable[[list[Tensor], int], list[Tensor]]) -> Samples:
+        """`function` of each block, a list of `(batch, fields * components, scales, *space)` by grid, and its index."""
         x = self.check(x)
         split = [self.split(grid, self.in_type) for grid in grids(x)]
         results: list[list[Tensor]] = [[] for _ in split]
-        start = 0
-        for b, (count, _) in enumerate(self.in_type.blocks):
-            normalised = function([grid[b] for grid in split], slice(start, start + count))
-            for result, part in zip(results, normalised, strict=True):
+        for b in range(len(self._blocks)):
+            for result, part in zip(results, function([grid[b] for grid in split], b), strict=True):
                 result.append(part)
-            start += count
         joined = [self.join(result) for result in results]
         return joined[0] if isinstance(x, Tensor) else tuple(joined)
 
-    def _scale(self, place: slice) -> tuple[Tensor | None, Tensor | None]:
-        return (None, None) if self.bias is None else (self.weight[place], self.bias[place])
+    def _weighted(self, y: Tensor, b: int) -> Tensor:
+        return y * self.weight[self._blocks[b].fields].to(y.dtype).unsqueeze(1) if self.affine else y
+
+    def _scale(self, b: int) -> tuple[Tensor | None, Tensor | None]:
+        """Weight and bias of a block."""
+        block = self._blocks[b]
+        return self.weight[block.fields] if self.affine else None, None if self.bias is None else self.bias[block.means]
 
     def extra_repr(self) -> str:
         """The type and what differs from the defaults."""
@@ -63,8 +85,11 @@ class BatchNorm(_Norm):
     `y = (x - mean) / sqrt(var + eps) * weight + bias`; in eval mode with running statistics, where it is exactly
     equivariant. Batch statistics at test time would make the output depend on the share of background.
 
+    Statistics are over the components of a field, too. A mean and a bias have only those that rotations leave as they
+    are: of a quotient the mean of all components, of a vector none: it is divided by the root mean square.
+
     Args:
-        field: type of the input and the output: scalar and regular fields.
+        field: type of the input and the output: any fields without a weight.
         eps: added to the variance. Default 1e-5.
         momentum: weight of a new batch in the running statistics. Default 0.1.
         affine: learn a weight and a bias for each field. Default True.
@@ -72,10 +97,10 @@ class BatchNorm(_Norm):
             those of the batch in eval mode as well, as some published networks do: without a bound on the error.
 
     Shape:
-        `(batch, field.size, *space)` to the same.
+        `(batch, field.size, *space)` to the same; or `(points, field.size)`.
 
     Raises:
-        FieldTypeError: for characters and irreps.
+        FieldTypeError: for fields that dilations multiply by a power of the scale.
 
     Source: Ioffe and Szegedy 2015; shared by the scales as in Sosnovik et al. 2019.
 
@@ -86,6 +111,7 @@ class BatchNorm(_Norm):
         (tensor(True), ['bias', 'num_batches_tracked', 'running_mean', 'running_var', 'weight'])
     """
 
+    pointwise = True
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -104,7 +130,7 @@ class BatchNorm(_Norm):
         self.momentum = float(momentum)
         self.track_running_stats = bool(track_running_stats)
         tracked = self.track_running_stats
-        self.register_buffer("running_mean", torch.zeros(field.num_fields) if tracked else None)
+        self.register_buffer("running_mean", torch.zeros(self._means) if tracked and self._means else None)
         self.register_buffer("running_var", torch.ones(field.num_fields) if tracked else None)
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.long) if tracked else None)
 
@@ -120,15 +146,31 @@ class BatchNorm(_Norm):
             self.num_batches_tracked.add_(1)
         return self._on_blocks(x, self._together)
 
-    def _together(self, parts: list[Tensor], place: slice) -> list[Tensor]:
-        """All points of all scales and grids as one axis."""
-        points = [part.flatten(2) for part in parts]
-        mean = None if self.running_mean is None else self.running_mean[place]
-        var = None if self.running_var is None else self.running_var[place]
+    def _together(self, parts: list[Tensor], b: int) -> list[Tensor]:
+        """All points of all components, scales and grids as one axis."""
+        points = [as_vectors(part, self._blocks[b].components).flatten(2) for part in parts]
         x = torch.cat(points, dim=2) if len(points) > 1 else points[0]
-        y = F.batch_norm(x, mean, var, *self._scale(place), self.training or mean is None, self.momentum, self.eps)
+        y = self._vectors(x, b) if self._blocks[b].turns else self._numbers(x, b)
         pieces = y.split([p.shape[2] for p in points], dim=2)
         return [piece.reshape(part.shape) for piece, part in zip(pieces, parts, strict=True)]
+
+    def _numbers(self, x: Tensor, b: int) -> Tensor:
+        """torch's norm of `(batch, fields, points)`."""
+        mean = None if self.running_mean is None else self.running_mean[self._blocks[b].means]
+        var = None if self.running_var is None else self.running_var[self._blocks[b].fields]
+        return F.batch_norm(x, mean, var, *self._scale(b), self.training or var is None, self.momentum, self.eps)
+
+    def _vectors(self, x: Tensor, b: int) -> Tensor:
+        """The same without a mean, which would have a direction."""
+        values = x.to(at_least_float32(x.dtype))
+        running = None if self.running_var is None else self.running_var[self._blocks[b].fields]
+        if self.training or running is None:
+            square = values.square().mean(dim=(0, 2))
+            if running is not None:
+                running.lerp_(square.detach().to(running.dtype), self.momentum)
+        else:
+            square = running.to(values.dtype)
+        return self._weighted(values * (square + self.eps).rsqrt().unsqueeze(1), b).to(x.dtype)
 
 
 class _SampleNorm(_Norm):
@@ -139,15 +181,24 @@ class _SampleNorm(_Norm):
         """No bound: the statistics depend on the share of background, which changes with the size of the content."""
         return float("inf")
 
-    def _by_scale(self, x: Samples, function: Callable[[Tensor, Tensor | None, Tensor | None], Tensor]) -> Samples:
-        """`function` of `(samples and scales, fields, points)`, weight and bias."""
+    def _by_scale(
+        self, x: Samples, numbers: Callable[[Tensor, Tensor | None, Tensor | None], Tensor], groups: int | None = None
+    ) -> Samples:
+        """`numbers` of `(samples and scales, fields, points)`, weight and bias; vectors by groups, or one by one."""
 
-        def on_grid(part: Tensor, place: slice) -> Tensor:
-            by_scale = part.transpose(1, 2)  # (batch, scales, fields, *space): samples and scales are alike
-            y = function(by_scale.flatten(0, 1).flatten(2), *self._scale(place))
+        def on_grid(part: Tensor, b: int) -> Tensor:
+            by_scale = part.transpose(1, 2)  # (batch, scales, fields * components, *space): samples, scales are alike
+            x = as_vectors(by_scale.flatten(0, 1), self._blocks[b].components).flatten(2)
+            turns = self._blocks[b].turns
+            y = self._vectors(x, b, groups or x.shape[1]) if turns else numbers(x, *self._scale(b))
             return y.reshape(by_scale.shape).transpose(1, 2)
 
-        return self._on_blocks(x, lambda parts, place: [on_grid(part, place) for part in parts])
+        return self._on_blocks(x, lambda parts, b: [on_grid(part, b) for part in parts])
+
+    def _vectors(self, x: Tensor, b: int, groups: int) -> Tensor:
+        values = x.to(at_least_float32(x.dtype)).unflatten(1, (groups, -1))
+        y = values * (values.square().mean(dim=(2, 3), keepdim=True) + self.eps).rsqrt()
+        return self._weighted(y.flatten(1, 2), b).to(x.dtype)
 
 
 class InstanceNorm(_SampleNorm):
@@ -157,7 +208,7 @@ class InstanceNorm(_SampleNorm):
     it does not, the share of background changes, and the statistics with it. `BatchNorm` in eval mode is always exact.
 
     Args:
-        field: type of the input and the output: scalar and regular fields.
+        field: type of the input and the output: any fields without a weight. As in `BatchNorm`, vectors have no mean.
         eps: added to the variance. Default 1e-5.
         affine: learn a weight and a bias for each field. Default False, as in torch.
 
@@ -165,7 +216,7 @@ class InstanceNorm(_SampleNorm):
         `(batch, field.size, *space)` to the same.
 
     Raises:
-        FieldTypeError: for characters and irreps.
+        FieldTypeError: for fields that dilations multiply by a power of the scale.
 
     Source: Ulyanov et al. 2016, "Instance Normalization".
 
@@ -181,14 +232,16 @@ class InstanceNorm(_SampleNorm):
 
     def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
-        return self._by_scale(x, lambda x, weight, bias: F.instance_norm(x, weight=weight, bias=bias, eps=self.eps))
+        return self._by_scale(
+            x, lambda x, weight, bias: F.instance_norm(x, weight=weight, bias=bias, eps=self.eps), None
+        )
 
 
 class GroupNorm(_SampleNorm):
     """Group normalisation with statistics over the fields of a group and space of each sample at each scale.
 
     Args:
-        field: type of the input and the output: fields of one representation, scalar or regular.
+        field: type of the input and the output: fields of one representation, without a weight.
         num_groups: number of groups; divides the number of fields. Default 1.
         eps: added to the variance. Default 1e-5.
         affine: learn a weight and a bias for each field. Default True.
@@ -197,7 +250,8 @@ class GroupNorm(_SampleNorm):
         `(batch, field.size, *space)` to the same.
 
     Raises:
-        FieldTypeError: for characters, irreps, and sums of different representations.
+        FieldTypeError: for sums of different representations, and fields that dilations multiply by a power of the
+            scale.
         ScaleGroupError: if `num_groups` does not divide the number of fields.
 
     Source: Wu and He 2018, "Group Normalization". Equivariant as `InstanceNorm` is.
@@ -221,7 +275,9 @@ class GroupNorm(_SampleNorm):
 
     def forward(self, x: Samples) -> Samples:
         """`(batch, field.size, *space)` to the same."""
-        return self._by_scale(x, lambda x, weight, bias: F.group_norm(x, self.num_groups, weight, bias, self.eps))
+        return self._by_scale(
+            x, lambda x, weight, bias: F.group_norm(x, self.num_groups, weight, bias, self.eps), self.num_groups
+        )
 
     def extra_repr(self) -> str:
         """The type, the groups, and what differs from the defaults."""

@@ -14,7 +14,7 @@ from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import interpolation_taps
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, keep_interpolation
 from scalegroup.nn.module import EquivariantModule, Samples, each
-from scalegroup.representations import Regular, Scalar
+from scalegroup.representations import permutes
 
 _MIXING = (torch.nn.Softmax, torch.nn.Softmax2d, torch.nn.Softmin, torch.nn.LogSoftmax, torch.nn.GLU)
 
@@ -27,16 +27,17 @@ class Pointwise(EquivariantModule):
     activation acts on a grid twice as fine, and what the grid cannot hold is removed.
 
     Args:
-        field: type of the input and the output: scalar and regular fields.
+        field: type of the input and the output: scalar and regular fields, and quotients, whose components rotations
+            only permute.
         activation: a module or function of a tensor that acts on each number. Default `torch.nn.SiLU()`.
         oversample: factor of the finer grid, 1 or more. Default 1.
         padding_mode: what lies outside the volume, for `oversample > 1`. Default "replicate".
 
     Shape:
-        `(batch, field.size, *space)` to the same.
+        `(batch, field.size, *space)` to the same; or `(points, field.size)`, if `oversample` is 1.
 
     Raises:
-        FieldTypeError: for fields that an activation does not respect (characters, irreps).
+        FieldTypeError: for fields that an activation does not respect (characters, irreps); see `NormActivation`.
 
     Source: DESIGN.md section 5; Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3.
 
@@ -60,18 +61,13 @@ class Pointwise(EquivariantModule):
     ) -> None:
         super().__init__(field, field)
         for _, rep in field.blocks:
-            if not isinstance(rep, Scalar | Regular):
-                hint = "an activation would break the others; leave them out of this layer"
-                raise FieldTypeError("scalar and regular fields", str(field), hint)
+            if not permutes(rep):
+                hint = "an activation would break the others; use nn.NormActivation or nn.Gate for vectors"
+                raise FieldTypeError("scalar and regular fields, and quotients", str(field), hint)
         oversample = as_integer(oversample, "oversample, an integer >= 1", "2 is usually enough", minimum=1)
-        activation = torch.nn.SiLU() if activation is None else activation
-        if not callable(activation) or isinstance(activation, type):
-            raise ScaleGroupError("an activation module or function", repr(activation), "such as torch.nn.SiLU()")
-        if isinstance(activation, _MIXING) or getattr(activation, "num_parameters", 1) != 1:
-            hint = "channels are scales too, and one function has to act on all of them"
-            raise ScaleGroupError("an activation that acts on every number alike", repr(activation), hint)
-        self.activation = activation
+        self.activation = as_activation(activation)
         self.oversample = oversample
+        self.pointwise = oversample == 1
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
         if oversample > 1:
             self._first = keep_interpolation(self, "up", oversample, 0)
@@ -102,6 +98,25 @@ class Pointwise(EquivariantModule):
 
     def extra_repr(self) -> str:
         """The type, a function that is no module, and what differs from the defaults."""
-        module = isinstance(self.activation, torch.nn.Module)
-        parts = [str(self.in_type)] if module else [str(self.in_type), getattr(self.activation, "__name__", "function")]
-        return ", ".join([*parts, *self.unusual(oversample=1, padding_mode="replicate")])
+        unusual = self.unusual(oversample=1, padding_mode="replicate")
+        return ", ".join([str(self.in_type), *name_of(self.activation), *unusual])
+
+
+def as_activation(value: Callable[[Tensor], Tensor] | None) -> Callable[[Tensor], Tensor]:
+    """An activation that acts on every number alike; `None` stands for SiLU.
+
+    Raises:
+        ScaleGroupError: for what is no function, or mixes channels.
+    """
+    activation = torch.nn.SiLU() if value is None else value
+    if not callable(activation) or isinstance(activation, type):
+        raise ScaleGroupError("an activation module or function", repr(activation), "such as torch.nn.SiLU()")
+    if isinstance(activation, _MIXING) or getattr(activation, "num_parameters", 1) != 1:
+        hint = "channels are scales too, and one function has to act on all of them"
+        raise ScaleGroupError("an activation that acts on every number alike", repr(activation), hint)
+    return activation
+
+
+def name_of(activation: Callable[[Tensor], Tensor]) -> list[str]:
+    """The name of a function, for `repr`; nothing for a module, which shows itself."""
+    return [] if isinstance(activation, torch.nn.Module) else [getattr(activation, "__name__", "function")]
