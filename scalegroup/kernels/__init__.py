@@ -14,6 +14,7 @@ from scalegroup.kernels.grid import (
 )
 from scalegroup.kernels.haar import haar_grid
 from scalegroup.kernels.resample import interpolation_matrix, interpolation_taps, resampling_matrix, smoothing_matrix
+from scalegroup.kernels.steerable import steerable
 from scalegroup.kernels.taps import Taps, sample_taps, window_taps
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "resampling_matrix",
     "sample_taps",
     "smoothing_matrix",
+    "steerable",
     "taps_matrix",
     "window_taps",
 ]

@@ -20,13 +20,12 @@ from scalegroup.nn.grid import choice, interpolation_error
 from scalegroup.nn.haar import all_on_voxels, haar_grids
 from scalegroup.nn.kernels import KernelModule
 from scalegroup.nn.module import Samples, check_types, grids, group_of, has_scales, on_grids
-from scalegroup.nn.paths import check_blocks, out_window, paths
+from scalegroup.nn.path_weights import SCALE_PADDINGS
+from scalegroup.nn.paths import check_blocks, out_window
 from scalegroup.nn.plan import plan
 from scalegroup.nn.spacing import Spacing, check_no_spacing, plain, read, spacing_of
-from scalegroup.representations import Regular
+from scalegroup.representations import on_scales
 from scalegroup.symbolic import Basis, HermiteBasis, JointBasis
-
-SCALE_PADDINGS = ("zeros", "replicate", "valid")
 
 
 class Convolution(KernelModule):
@@ -73,6 +72,9 @@ class Convolution(KernelModule):
         if self.on_grids and self.transposed and scale_padding == "valid" and scale_extent > 1:
             hint = "the grid of a new scale is not known; use 'zeros' or 'replicate'"
             raise ScaleGroupError("scale_padding out of ('zeros', 'replicate')", repr(scale_padding), hint)
+        if not group_of(in_type).rotations.is_trivial and len(set(self.stride)) > 1:
+            hint = "rotations mix the axes; leave them out of the group, or use one stride"
+            raise ScaleGroupError("one stride for all axes of a group with rotations", self.stride, hint)
         self.scale_extent = scale_extent
         self.scale_padding = scale_padding
         self.admissible = bool(admissible)
@@ -82,15 +84,9 @@ class Convolution(KernelModule):
             hint = "only products of one-dimensional functions are applied axis by axis"
             raise ScaleGroupError("method 'auto' or 'dense' for kernels that are no products", repr(method), hint)
         self.divisor = self._as_divisor(divisor)
-        self.paths = paths(in_type, out_type)
+        self.find_paths()
         self.build()
-        functions = self.constraint.shape[1]
-        self.add_weights(
-            [
-                (out_type.blocks[j][0], in_type.blocks[i][0], self._scale_functions(i, j), functions)
-                for i, j in self.paths
-            ]
-        )
+        self.add_path_weights()
         self.add_bias(bias)
         self.reset_parameters()
 
@@ -115,7 +111,7 @@ class Convolution(KernelModule):
         A sum over the scales of a truncated window has no bound (`nn.ScalePool` says why). Between fields that have a
         grid for each scale it is zero, and for the lifting to them the error of resampling.
         """
-        if any(not isinstance(self.out_type.blocks[j][1], Regular) for _, j in self.paths):
+        if any(not on_scales(self.out_type.blocks[j][1]) for _, j in self.paths):
             return float("inf")
         if self.on_grids:
             return 0.0 if on_grids(self.in_type) else interpolation_error(self.basis.dim)
@@ -177,9 +173,7 @@ class Convolution(KernelModule):
     ) -> list[Tensor]:
         """Each term works on its operator's grid; what it reads from or writes to another one is resampled."""
         i, j = self.paths[p]
-        lifts, projects = (
-            not isinstance(rep, Regular) for rep in (self.in_type.blocks[i][1], self.out_type.blocks[j][1])
-        )
+        lifts, projects = (not on_scales(rep) for rep in (self.in_type.blocks[i][1], self.out_type.blocks[j][1]))
         count = len(x) if projects else len(self.scales_of(self.out_type.blocks[j][1]))
         sources, terms, elsewhere = list(x), [], []
         for target, source, grid, tap in self.terms(i, j):
@@ -247,30 +241,11 @@ class Convolution(KernelModule):
         """
         return plan(self, input_shape, measure)
 
-    def terms(self, i: int, j: int) -> tuple[Term, ...]:
-        """Which scales of the input block `i` feed which of the output block `j`, by which operator and tap."""
-        in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
-        num_in, num_out = len(self.scales_of(in_rep)), len(self.scales_of(out_rep))
-        if not isinstance(in_rep, Regular):
-            return tuple(Term(s, 0, s, 0) for s in range(num_out))
-        if not isinstance(out_rep, Regular):
-            return tuple(Term(0, s, s, 0) for s in range(num_in))
-        narrow, wide = (num_in, num_out) if self.transposed else (num_out, num_in)
-        terms = []
-        for s in range(narrow):
-            for t in range(self.scale_extent):
-                other = min(s + t, wide - 1) if self.scale_padding == "replicate" else s + t
-                if other < wide:
-                    terms.append(Term(other, s, s, t) if self.transposed else Term(s, other, s, t))
-        return tuple(terms)
-
     def _factors(self, i: int, j: int) -> list[float]:
         """For each scale in use: the power of the scale that characters ask for, and the mean over the scales."""
-        in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
-        scales = self.scales_in_use()
-        share = 1.0 if isinstance(out_rep, Regular) or self.on_grids else 1.0 / len(scales)
-        power = getattr(out_rep, "weight", 0.0) - getattr(in_rep, "weight", 0.0)
-        return [share * scale**power for scale in scales]
+        powers = self._powers(i, j)
+        spread = on_scales(self.out_type.blocks[j][1]) or self.on_grids
+        return [power if spread else power / len(powers) for power in powers]
 
     def extra_repr(self) -> str:
         """Types, basis and width, then what differs from the defaults, in the order of the arguments."""

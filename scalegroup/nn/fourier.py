@@ -143,7 +143,7 @@ class FourierPointwise(ScalarModule):
         oversample: int = 1,
     ) -> None:
         super().__init__(field, field)
-        self.pointwise = Pointwise(field, activation)
+        self.act = Pointwise(field, activation)
         self.base = as_integer(base, "base, an integer >= 1", "it is a number of samples", minimum=1)
         self.step = as_integer(step, "step, an integer >= 1", "1 is exact for every size", minimum=1)
         self.oversample = as_integer(oversample, "oversample, an integer >= 1", "1 is the paper's", minimum=1)
@@ -170,7 +170,7 @@ class FourierPointwise(ScalarModule):
         """The waves of the activated image on `2 radius + 1` samples along each axis, or as many as there are."""
         bounds = _at_most(tops, radius)
         fine = samples_of(within(waves, bounds), [2 * self.oversample * r + 1 for r in bounds])
-        return within(waves_of(self.pointwise(fine)), bounds)
+        return within(waves_of(self.act(fine)), bounds)
 
     def extra_repr(self) -> str:
         """The type, and what differs from the defaults."""

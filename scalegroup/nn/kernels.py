@@ -1,4 +1,4 @@
-"""The kernels of a convolution: learned weights, their constraint, and the full arrays that they stand for."""
+"""The kernels of a convolution on a grid: the full arrays that the weights stand for."""
 
 from __future__ import annotations
 
@@ -9,79 +9,37 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scalegroup.engine import AxisOperator, dense
-from scalegroup.nn.basis import ScaleBasis
 from scalegroup.nn.grid import GridModule, functions_name
 from scalegroup.nn.initialisation import weight_std
-from scalegroup.representations import Regular
+from scalegroup.nn.path_weights import PathWeights
 from scalegroup.symbolic import JointBasis
 
 
-class KernelModule(GridModule):
-    """Base of `Convolution`, which sets the attributes: what the kernels are, apart from how they are applied.
+class KernelModule(PathWeights, GridModule):
+    """Base of `Convolution`, which sets the attributes: kernels on a grid, apart from how they are applied.
 
     Attributes:
-        paths: pairs of an input and an output block; each has a weight `(out, in, taps over the scales, F)`.
-        scale_extent: neighbouring scales that are mixed between regular fields.
-        scale_basis: functions whose sums the taps over the scales are, `(M, scale_extent)`, or None for free taps.
-        admissible: whether kernels have zero mean.
         method: how the engine executes the convolution.
     """
 
-    constraint: Tensor
-    scale_functions: Tensor
-    paths: list[tuple[int, int]]
-    scale_extent: int
-    scale_basis: ScaleBasis | None
-    admissible: bool
     method: str
 
-    def _extent(self, i: int, j: int) -> int:
-        both = isinstance(self.in_type.blocks[i][1], Regular) and isinstance(self.out_type.blocks[j][1], Regular)
-        return self.scale_extent if both else 1
+    def weight_std(self, white: bool) -> NDArray[np.float64]:
+        return weight_std(self.basis, self.sigma, white)
 
-    def _scale_functions(self, i: int, j: int) -> int:
-        """The number of learned taps over the scales, or of the functions whose sum they are."""
-        extent = self._extent(i, j)
-        return extent if extent == 1 or self.scale_basis is None else len(self.scale_basis)
-
-    def reset_parameters(self) -> None:
-        """New random weights that keep the variance of constants and of noise; biases are zero."""
-        constraint = self.constraint.cpu().numpy()
-        for (i, j), weight in zip(self.paths, self.weights, strict=True):
-            white = not isinstance(self.in_type.blocks[i][1], Regular)
-            variance = (constraint**2).T @ weight_std(self.basis, self.sigma, white) ** 2
-            siblings = [k for k, target in self.paths if target == j]
-            fan_in = sum(self.in_type.blocks[k][0] * self._extent(k, j) for k in siblings)
-            gain = prod(self.stride) if self.transposed else 1.0  # a fine sample has 1/gain coarse neighbours
-            if self.scale_basis is not None and self._extent(i, j) > 1:  # taps of unit variance, in the mean
-                gain /= float(np.sqrt((np.array(self.scale_basis) ** 2).sum(axis=0).mean()))
-            with torch.no_grad():
-                weight.normal_().mul_(torch.from_numpy(np.sqrt(variance / fan_in) * gain).to(weight))
-        if self.bias is not None:
-            torch.nn.init.zeros_(self.bias)
+    def _gain(self) -> float:
+        return float(prod(self.stride)) if self.transposed else 1.0  # a fine sample has 1/gain coarse neighbours
 
     def build(self) -> None:
         """Make the taps of all scales, and the constraint on the weights."""
         super().build()
-        functions = len(self.basis)
-        constraint = self.basis.zero_mean_constraint() if self.admissible else np.eye(functions)
-        self.register_constant("constraint", constraint)
-        if self.scale_basis is not None:
-            self.register_constant("scale_functions", np.array(self.scale_basis))
+        self.add_constraints()
         if self.frozen:
             self.freeze()
-
-    def coefficients(self, path: int = 0) -> Tensor:
-        """Coefficients `(out, in, scale_extent, F)` of the basis functions: the weights after their constraint."""
-        weight: Tensor = self.weights[path]
-        if self.admissible:
-            weight = weight @ self.constraint.to(weight).t()
-        if self.scale_basis is None or self._extent(*self.paths[path]) == 1:
-            return weight
-        return torch.einsum("oimf,mt->oitf", weight, self.scale_functions.to(weight))
 
     # Frozen: the same function with constant dense kernels and torch's own convolutions.
 

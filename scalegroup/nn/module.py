@@ -14,7 +14,7 @@ from scalegroup.engine import autocasts, tell_compiler
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
-from scalegroup.representations import Regular, Representation, Scalar, on_scales
+from scalegroup.representations import Representation, invariants, on_scales
 
 Samples = Tensor | tuple[Tensor, ...]
 """A sampled field: `(batch, channels, *space)`, or one such tensor for each scale if the group is sampled by Haar's
@@ -45,8 +45,8 @@ def grids(x: Samples) -> list[Tensor]:
 
 
 def has_scales(field: FieldType) -> bool:
-    """Whether some block of the type is regular on the window of scales."""
-    return any(isinstance(r, Regular) for _, r in field.blocks)
+    """Whether some block of the type has a copy on every scale of the window."""
+    return any(on_scales(rep) for _, rep in field.blocks)
 
 
 def on_grids(field: FieldType) -> bool:
@@ -104,6 +104,7 @@ class EquivariantModule(torch.nn.Module):
 
     bias: torch.nn.Parameter | None
     frozen = False
+    pointwise = False  # whether the layer acts on each point alone, and so takes `(points, size)` as well
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """A new layer, also where one is unpickled: from here on it may be compiled."""
@@ -215,7 +216,7 @@ class EquivariantModule(torch.nn.Module):
             raise ScaleGroupError(
                 f"a torch.Tensor as {name} input", type(x).__name__, "convert it with torch.as_tensor"
             )
-        if x.ndim != dim + 2:
+        if x.ndim != dim + 2 and not (self.pointwise and x.ndim == 2):
             hint = f"the group has dim={dim}; add or remove axes"
             raise ScaleGroupError(f"{name} input of {dim + 2} axes (batch, channels, *space)", tuple(x.shape), hint)
         size = self.size_of(self.in_type)
@@ -247,20 +248,25 @@ class EquivariantModule(torch.nn.Module):
         return [getattr(self, name) for name in self._weight_names]  # plain tensors inside functional_call
 
     def add_bias(self, enabled: bool) -> None:
-        """A parameter `bias` with a number for each output field that stays itself under the group, or none."""
+        """A parameter `bias`, a number for each constant that the output fields may have (`invariants`), or none."""
+        columns = [invariants(rep) for _, rep in self.out_type.blocks]
         self._biased = [
-            (j, count) for j, (count, rep) in enumerate(self.out_type.blocks) if isinstance(rep, Scalar | Regular)
+            (j, count * fixed.shape[1], fixed.tolist())
+            for j, ((count, _), fixed) in enumerate(zip(self.out_type.blocks, columns, strict=True))
+            if fixed.shape[1]
         ]
-        size = sum(count for _, count in self._biased)
+        size = sum(count for _, count, _ in self._biased)
         self.register_parameter("bias", torch.nn.Parameter(torch.zeros(size)) if enabled and size else None)
 
     def apply_bias(self, parts: list[Tensor]) -> list[Tensor]:
         """Add the bias to blocks as `split` gives them."""
         if self.bias is None:
             return parts
-        values = self.bias.split([count for _, count in self._biased])
+        values = self.bias.split([count for _, count, _ in self._biased])
         parts = list(parts)
-        for (j, _), value in zip(self._biased, values, strict=True):
+        for (j, _, columns), value in zip(self._biased, values, strict=True):
+            if len(columns) > 1:  # along the components of a field that no rotation changes
+                value = (value.unflatten(0, (-1, len(columns[0]))) @ value.new_tensor(columns).t()).flatten()
             parts[j] = parts[j] + value.to(parts[j].dtype).view(-1, *[1] * (parts[j].ndim - 2))
         return parts
 

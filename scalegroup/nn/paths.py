@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
 from scalegroup.nn.module import group_of, has_scales
-from scalegroup.representations import Character, Regular, Scalar
+from scalegroup.representations import on_scales
 
 
 def check_blocks(field: FieldType) -> None:
-    """Only fields whose kernels need no constraint from rotations."""
+    """Only fields on the scales, or with a power of the scale."""
     for _, rep in field.blocks:
-        if not isinstance(rep, Regular | Scalar | Character):
-            hint = "kernels for other representations need a constraint that this layer does not solve"
-            raise FieldTypeError("regular, scalar and character fields", str(field), hint)
-        if group_of(field).rotations.order > 1:
-            hint = "make the group with rotations=None"
-            raise FieldTypeError("a group without rotations", str(field.group), hint)
+        if rep.weight is not None and isnan(rep.weight):
+            hint = "give your representation a `weight`: None for a copy on every scale, or the power of the scale"
+            raise FieldTypeError("fields on the scales, or with a power of the scale", str(field), hint)
 
 
 def paths(in_type: FieldType, out_type: FieldType) -> list[tuple[int, int]]:
@@ -25,11 +24,11 @@ def paths(in_type: FieldType, out_type: FieldType) -> list[tuple[int, int]]:
         (i, j)
         for j, (_, out_rep) in enumerate(out_type.blocks)
         for i, (_, in_rep) in enumerate(in_type.blocks)
-        if isinstance(in_rep, Regular) or isinstance(out_rep, Regular)
+        if on_scales(in_rep) or on_scales(out_rep)
     ]
     if {j for _, j in found} != set(range(len(out_type.blocks))):
         hint = "lift to group.regular first, or use nn.Linear between scalars"
-        raise FieldTypeError("regular fields on one side at least", f"{in_type} -> {out_type}", hint)
+        raise FieldTypeError("fields on the scales on one side at least", f"{in_type} -> {out_type}", hint)
     return found
 
 

@@ -36,14 +36,15 @@ def plan(layer: Convolution, input_shape: Sequence[int] | Sequence[Sequence[int]
     joint = isinstance(layer.basis, JointBasis)
     engines = ["dense"] if joint else list(ENGINES)
     costs, expected = dict.fromkeys(engines, Cost(0, 0, 0)), dict.fromkeys(engines, 0.0)
-    for weight, (i, j) in zip(layer.weights, layer.paths, strict=True):
+    for p, (i, j) in enumerate(layer.paths):
         terms = layer.terms(i, j)
         contraction = Contraction(layer.products, terms, (1 + max(term.target for term in terms),))
-        problem = (*weight.shape[:3], len(layer.basis)), operators, contraction, size
+        shape = layer.coefficient_shape(p)
+        problem = shape, operators, contraction, size
         for method in engines:
             cost = cost_of(method, *problem)
             costs[method] = Cost(*(a + b for a, b in zip(costs[method], cost, strict=True)))
-            expected[method] += seconds(method, cost, weight.shape[0], batch, device)
+            expected[method] += seconds(method, cost, shape[0], batch, device)
         if joint:
             fourier = layer.method == "auto" and wide.pays(batch, problem[0], operators, contraction)
             chosen.append("wide" if fourier else "dense")

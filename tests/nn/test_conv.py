@@ -264,7 +264,7 @@ ROTATED = ScaleTranslationGroup(2, 2.0, 3, rotations="c4")
         (
             lambda: GroupConv(SCALAR, SCALAR),
             FieldTypeError,
-            "regular fields on one side at least, received 1*scalar -> 1*scalar",
+            "fields on the scales on one side at least, received 1*scalar -> 1*scalar",
         ),
         (
             lambda: GroupConv(REGULAR, 1 * ScaleTranslationGroup(3).regular),
@@ -272,8 +272,17 @@ ROTATED = ScaleTranslationGroup(2, 2.0, 3, rotations="c4")
             "out_type on ScaleTranslationGroup",
         ),
         (lambda: GroupConv(SCALAR, 1 * ScaleTranslationGroup(3).regular), FieldTypeError, "out_type with the group"),
-        (lambda: GroupConv(REGULAR, 1 * GROUP.irrep(0)), FieldTypeError, "regular, scalar and character fields"),
-        (lambda: GroupConv(1 * ROTATED.regular, 1 * ROTATED.regular), FieldTypeError, "a group without rotations"),
+        (lambda: GroupConv(REGULAR, 1 * GROUP.phase(1.0)), FieldTypeError, "on the scales, or with a power of the"),
+        (
+            lambda: GroupConv(1 * ROTATED.regular, 1 * ROTATED.irrep("E"), order=0),
+            FieldTypeError,
+            r"kernels of HermiteBasis\(order=0.* from 1\*regular to irrep\('E'\), received none; raise the order",
+        ),
+        (
+            lambda: GroupConv(1 * ROTATED.regular, 1 * ROTATED.regular, stride=(1, 2)),
+            ScaleGroupError,
+            r"one stride for all axes .* received \(1, 2\)",
+        ),
         (
             lambda: GroupConv(REGULAR, REGULAR, scale_extent=4, scale_padding="valid"),
             FieldTypeError,
