@@ -17,7 +17,7 @@ class Downsample(EquivariantModule):
 
     What the coarse grid holds, `|w| ≤ 2π/3` radians per sample of it, passes unchanged, and what would alias onto it
     is removed; a blur of fixed width would change it by an amount that depends on its scale. So the layer commutes with
-    dilations of all that the coarse grid holds. It is undone by `Upsample`.
+    dilations and rotations of all that the coarse grid holds. It is undone by `Upsample`.
 
     Args:
         field: type of the input and the output.

@@ -16,14 +16,15 @@ class Dropout(EquivariantModule):
     """Sets whole fields to zero in training: all scales, components and points of a field together.
 
     With probability `p` a field becomes zero, otherwise it is multiplied by `1 / (1 - p)`. One mask for all scales
-    keeps the layer equivariant; a mask for each channel would not.
+    and components keeps the layer equivariant; a mask for each channel would not. Of a point cloud each point has masks
+    of its own.
 
     Args:
         field: type of the input and the output.
         p: probability of a field to be dropped, in [0, 1). Default 0.5.
 
     Shape:
-        `(batch, field.size, *space)` to the same.
+        `(batch, field.size, *space)` to the same; or `(points, field.size)`.
 
     Raises:
         ScaleGroupError: for `p` out of range.
@@ -37,6 +38,8 @@ class Dropout(EquivariantModule):
         >>> sorted(set(y.flatten().tolist()) | {0.0, 2.0})
         [0.0, 2.0]
     """
+
+    pointwise = True
 
     def __init__(self, field: FieldType, p: float = 0.5) -> None:
         super().__init__(field, field)

@@ -14,15 +14,17 @@ from scalegroup.representations import Representation
 class Linear(EquivariantModule):
     """Mixes fields of the same representation at each point, with one weight for all scales (a 1×1 convolution).
 
-    `y_o(s,x) = Σ_c W[o,c] x_c(s,x) + b_o`. It commutes with every group element exactly.
+    `y_o(s,x) = Σ_c W[o,c] x_c(s,x) + b_o`. It commutes with every group element exactly. All components of a vector are
+    mixed alike; `nn.GroupConv` also mixes components, and leads from one representation to another.
 
     Args:
         in_type: type of the input field.
         out_type: type of the output field; each of its representations must occur in `in_type`.
-        bias: add a constant to each output field that may have one (scalar and regular). Default True.
+        bias: add a constant to each output field that may have one: scalars, regular fields, and along all components
+            of a quotient. Default True.
 
     Shape:
-        `(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`.
+        `(batch, in_type.size, *space)` to `(batch, out_type.size, *space)`; or `(points, …)`.
 
     Raises:
         FieldTypeError: if an output representation does not occur in the input.
@@ -37,13 +39,15 @@ class Linear(EquivariantModule):
         (torch.Size([1, 6, 5, 5]), Linear(4*regular -> 2*regular, bias=True))
     """
 
+    pointwise = True
+
     def __init__(self, in_type: FieldType, out_type: FieldType, bias: bool = True) -> None:
         super().__init__(in_type, out_type)
         shapes = []
         for count, rep in out_type.blocks:
             sources = sum(m for m, other in in_type.blocks if _alike(other, rep))
             if not sources:
-                hint = "use nn.GroupConv between scalar and regular fields"
+                hint = "use nn.GroupConv between different representations"
                 raise FieldTypeError(f"{rep} among the input fields", f"{in_type} -> {out_type}", hint)
             shapes.append((count, sources))
         self.add_weights(shapes)

@@ -9,13 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scalegroup.engine import along_axes
-from scalegroup.errors import ScaleGroupError
+from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.kernels import declared_error
 from scalegroup.nn.grid import GridModule
 from scalegroup.nn.module import Samples, check_types, each, group_of
+from scalegroup.nn.rotating import check_isotropic
 from scalegroup.nn.spacing import Spacing, read
-from scalegroup.representations import on_scales
+from scalegroup.representations import on_scales, permutes
 from scalegroup.symbolic import HermiteBasis
 
 
@@ -27,8 +28,9 @@ class ScaleBlurPool(GridModule):
 
     Args:
         field: type of the input and the output. Fields without scales are blurred as scale 1, and are then
-            translation-equivariant only.
-        stride: input samples per output sample, a number or one per axis. Default 2.
+            equivariant under translations and rotations only.
+        stride: input samples per output sample, a number or one per axis; the same for axes that rotations of the
+            group mix. Default 2.
         sigma: width at scale 1, in units of the output grid's spacing. Default 1.0.
         support: half-width of the blur in its own widths. Default 4.5.
         padding_mode: "zeros", "replicate", "reflect" or "circular". Default "replicate".
@@ -68,6 +70,7 @@ class ScaleBlurPool(GridModule):
             padding="same",
             padding_mode=padding_mode,
         )
+        check_isotropic(self, field, self.stride, "stride")
         self._mass = float(self.basis.means[0])
         self.build()
 
@@ -124,7 +127,7 @@ class ScaleMaxPool(ScaleBlurPool):
     smaller and the next larger cube are interpolated; that is this layer's error, and it falls as the cubes grow.
 
     Args:
-        field: type of the input and the output.
+        field: type of the input and the output: fields whose components rotations only permute.
         radius: half-width of the cube at scale 1, in input samples. Default 1.0.
         stride, sigma, support, padding_mode: as in `ScaleBlurPool`; samples outside the volume never win the maximum.
 
@@ -132,6 +135,7 @@ class ScaleMaxPool(ScaleBlurPool):
         `(batch, field.size, *space)` to `(batch, field.size, *ceil(space / stride))`.
 
     Raises:
+        FieldTypeError: for vectors, whose components have no maximum that turns with them.
         ScaleGroupError: for bad arguments.
 
     Source: DESIGN.md section 5.
@@ -153,6 +157,9 @@ class ScaleMaxPool(ScaleBlurPool):
         padding_mode: str = "replicate",
     ) -> None:
         super().__init__(field, stride, sigma, support, padding_mode)
+        if not all(permutes(rep) for _, rep in field.blocks):
+            hint = "nn.ScaleBlurPool takes vectors"
+            raise FieldTypeError("scalar and regular fields, and quotients", str(field), hint)
         if isinstance(radius, bool) or not isinstance(radius, int | float) or not radius > 0:
             raise ScaleGroupError("radius, a positive number of samples", repr(radius), "1.0 is a 3×3×3 cube")
         self.radius = float(radius)
