@@ -288,8 +288,7 @@ def test_declared_errors_add_up() -> None:
 # Errors
 
 
-CHARACTER, IRREP = 1 * GROUP.character(1.0), 1 * GROUP.irrep(0)
-ROTATIONS = 1 * ScaleTranslationGroup(2, 2.0, 3, rotations="c4").irrep(1)
+CHARACTER = 1 * GROUP.character(1.0)
 ONE_SCALE = ScaleTranslationGroup(2, 2.0, 1)
 NOT_A_TYPE = "a FieldType as .* received 'regular'"
 
@@ -307,10 +306,9 @@ NOT_A_TYPE = "a FieldType as .* received 'regular'"
         (lambda: nn.ScaleMaxPool("regular"), FieldTypeError, NOT_A_TYPE),
         (lambda: nn.ScalePool("regular"), FieldTypeError, NOT_A_TYPE),
         (lambda: nn.Upsample("regular"), FieldTypeError, NOT_A_TYPE),
-        (lambda: nn.BatchNorm(CHARACTER), FieldTypeError, r"scalar and regular fields, received 1\*character\(1.0\)"),
-        (lambda: nn.InstanceNorm(ROTATIONS), FieldTypeError, "scalar and regular fields"),
+        (lambda: nn.BatchNorm(CHARACTER), FieldTypeError, r"without a weight, received 1\*character\(1.0\)"),
         (lambda: nn.Pointwise(CHARACTER), FieldTypeError, "scalar and regular fields, .*an activation would break"),
-        (lambda: nn.ScalePool(BOTH), FieldTypeError, r"regular fields, received 2\*scalar \+ 2\*regular"),
+        (lambda: nn.ScalePool(BOTH), FieldTypeError, r"on the scales, received 2\*scalar \+ 2\*regular"),
         (lambda: nn.GroupNorm(BOTH), FieldTypeError, "fields of one representation"),
         (lambda: nn.GroupNorm(REGULAR, 3), ScaleGroupError, "num_groups that divides 2 fields, received 3"),
         (lambda: nn.GroupNorm(REGULAR, 0), ScaleGroupError, "num_groups .* received 0"),
