@@ -3,6 +3,7 @@
 from scalegroup.nn.conv import GroupConv, GroupConvTranspose
 from scalegroup.nn.differential_invariants import DifferentialInvariants
 from scalegroup.nn.diffusion_conv import DiffusionGroupConv
+from scalegroup.nn.diffusion_pool import DiffusionPool
 from scalegroup.nn.diffusion_space import each_q
 from scalegroup.nn.downsample import Downsample
 from scalegroup.nn.dropout import Dropout
@@ -31,6 +32,7 @@ __all__ = [
     "BatchNorm",
     "DifferentialInvariants",
     "DiffusionGroupConv",
+    "DiffusionPool",
     "Downsample",
     "Dropout",
     "EquivariantModule",
