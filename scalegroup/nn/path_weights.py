@@ -99,12 +99,9 @@ class PathWeights(EquivariantModule, ABC):
     def reset_parameters(self) -> None:
         """New random weights that keep the variance of constants and of noise; biases are zero."""
         for (i, j), weight in zip(self.paths, self.weights, strict=True):
-            in_rep, out_rep = self.in_type.blocks[i][1], self.out_type.blocks[j][1]
-            d_out, d_in = self.components_of(out_rep), self.components_of(in_rep)
             columns = self._constraint(i, j) ** 2
-            variance = columns.T @ np.tile(self.weight_std(not on_scales(in_rep)) ** 2, d_out * d_in)
-            free = len(self.basis) - (1 if self.admissible else 0)
-            variance *= max(d_out * free / columns.shape[1], 1.0) if d_out * d_in > 1 else 1.0
+            std = np.resize(self.weight_std(not on_scales(self.in_type.blocks[i][1])), len(columns))
+            variance = columns.T @ std**2 * self._share(i, j)
             siblings = [k for k, target in self.paths if target == j]
             fan_in = sum(self.in_type.blocks[k][0] * self._extent(k, j) for k in siblings)
             gain = self._gain()
@@ -114,6 +111,21 @@ class PathWeights(EquivariantModule, ABC):
                 weight.normal_().mul_(torch.from_numpy(np.sqrt(variance / fan_in) * gain).to(weight))
         if self.bias is not None:
             torch.nn.init.zeros_(self.bias)
+
+    def _share(self, i: int, j: int) -> NDArray[np.float64]:
+        """By how much each weight of a path must be larger in square because rotations allow fewer kernels: `(M,)`.
+
+        Kernels with a mean and those without keep their shares of the output's variance.
+        """
+        columns = self._constraint(i, j) ** 2
+        if group_of(self.in_type).rotations.is_trivial:
+            return np.ones(columns.shape[1])
+        zero_mean = self.basis.zero_mean_constraint()
+        carries = (zero_mean**2).sum(axis=1) < 1 - 1e-9  # functions that have a mean
+        kinds = np.stack([carries & (not self.admissible), ~carries])
+        of_columns = np.stack([np.resize(kind, len(columns)) @ columns for kind in kinds])  # (2, M), sums to 1
+        wanted = self.components_of(self.out_type.blocks[j][1]) * kinds.sum(axis=1)
+        return np.asarray((wanted / np.maximum(of_columns.sum(axis=1), 1e-300)) @ of_columns)
 
     def _gain(self) -> float:
         """A factor on all new weights."""
