@@ -60,6 +60,11 @@ class PointBasis:
         return self._moment((0,) * self.dim)
 
     @property
+    def height(self) -> float:
+        """The value of the first function, a Gaussian, at zero."""
+        return float(hermite_table(0).norms[0]) ** self.dim
+
+    @property
     def means(self) -> Array:
         """The integrals of all functions, `(F,)`: with the window those of degree 2, 4, … have one too."""
         norms = hermite_table(self.order).norms
@@ -91,7 +96,7 @@ class PointBasis:
     def values(self, u: Tensor, weights: Tensor | None = None) -> Tensor:
         """All functions at the offsets `u` `(dim, *S)`, in widths, times `weights` `(*S)`: `(F, *S)`."""
         table, products = hermite_table(self.order), self.hermite.products
-        factor = self.gauss(u.square().sum(0)).mul_(float(table.norms[0]) ** self.dim)
+        factor = self.gauss(u.square().sum(0)).mul_(self.height)
         degrees = [torch.ones_like(u)]  # h_n / h_0 along every axis
         for n in range(self.order):
             following = u * degrees[n] * float(table.ahead[n])

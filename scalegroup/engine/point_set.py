@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from scalegroup.engine.farthest import farthest_points
 from scalegroup.engine.point_basis import PointBasis
+from scalegroup.engine.point_checks import checked_batch, checked_pos, owners
 from scalegroup.engine.point_search import Neighbours, nearest, within
 from scalegroup.errors import ScaleGroupError
 
@@ -40,8 +42,8 @@ class Points:
     """
 
     def __init__(self, pos: Tensor, batch: Tensor | None = None) -> None:
-        self.pos = _checked_pos(pos)
-        self.batch = _checked_batch(batch, pos)
+        self.pos = checked_pos(pos)
+        self.batch = checked_batch(batch, pos)
         self._kept: dict[Any, Any] = {}
 
     def __len__(self) -> int:
@@ -51,6 +53,11 @@ class Points:
     def dim(self) -> int:
         """The number of coordinates."""
         return self.pos.shape[1]
+
+    @property
+    def owner(self) -> Tensor:
+        """The number of the cloud of each point, zeros without a batch vector."""
+        return owners(self.pos, self.batch)
 
     def subset(self, index: Tensor) -> Points:
         """Some of the points."""
@@ -67,6 +74,15 @@ class Points:
 
         return targets._once(("near", radius, self), find)
 
+    def nearest(self, count: int, targets: Points) -> tuple[Tensor, Tensor]:
+        """Distances and indices of the points nearest to each target, `(targets, count)` both."""
+        _check_pair(self, targets)
+
+        def find() -> tuple[Tensor, Tensor]:
+            return nearest(self.pos, count, self.batch, targets.pos, targets.batch)
+
+        return targets._once(("nearest", count, self), find)
+
     def density(self, basis: PointBasis, width: float, targets: Points | None = None) -> Tensor:
         """How many points lie around each target (by default, each point), weighted by a Gaussian: `(targets,)`.
 
@@ -79,6 +95,14 @@ class Points:
 
         return around._once(("density", basis, width, None if around is self else self), count)
 
+    def farthest(self, ratio: float | None = None, count: int | None = None) -> Points:
+        """A coarser set of points that covers each cloud evenly, see `farthest_points`."""
+
+        def sample() -> Points:
+            return self.subset(farthest_points(self.pos, self.batch, ratio, count))
+
+        return self._once(("farthest", ratio, count), sample)
+
     @property
     def spacing(self) -> Tensor:
         """For each cloud the median distance of its points to their nearest neighbours, see `cloud_spacing`."""
@@ -89,12 +113,9 @@ class Points:
         other = self if to is None else to
 
         def divide() -> Points:
-            batch = (
-                torch.zeros(len(self), dtype=torch.int64, device=self.pos.device) if self.batch is None else self.batch
-            )
-            spacing = other.spacing
-            missing = max(0, int(batch.max()) + 1 - len(spacing)) if len(batch) else 0
-            unit = torch.cat([spacing, spacing.new_ones(missing)])[batch]  # a cloud without points has no spacing
+            owner, spacing = self.owner, other.spacing
+            missing = max(0, int(owner.max()) + 1 - len(spacing)) if len(owner) else 0
+            unit = torch.cat([spacing, spacing.new_ones(missing)])[owner]  # a cloud without points has no spacing
             return Points(self.pos / unit.to(self.pos.dtype)[:, None], self.batch)
 
         return self._once(("relative", None if other is self else other), divide)
@@ -152,9 +173,9 @@ def cloud_spacing(pos: Tensor, batch: Tensor | None = None) -> Tensor:
         >>> cloud_spacing(torch.tensor([[0.0], [2.0], [2.0], [5.0], [9.0]]))
         tensor([2.])
     """
-    pos = _checked_pos(pos)
-    batch = _checked_batch(batch, pos)
-    owner = torch.zeros(len(pos), dtype=torch.int64, device=pos.device) if batch is None else batch
+    pos = checked_pos(pos)
+    batch = checked_batch(batch, pos)
+    owner = owners(pos, batch)
     spacing = pos.new_ones(int(owner.max()) + 1 if len(owner) else 1)
     places = torch.unique(torch.cat([owner[:, None].double(), pos.double()], dim=1), dim=0)
     owner, pos = places[:, 0].long(), places[:, 1:].to(pos.dtype)
@@ -163,37 +184,6 @@ def cloud_spacing(pos: Tensor, batch: Tensor | None = None) -> Tensor:
         gap = gaps[owner == cloud].median()
         spacing[cloud] = torch.where(gap.isfinite(), gap, torch.ones_like(gap))
     return spacing
-
-
-def _checked_pos(pos: Any) -> Tensor:
-    expected = "positions, a floating-point tensor (points, dim) with dim 1, 2 or 3"
-    if not isinstance(pos, Tensor):
-        raise ScaleGroupError(expected, type(pos).__name__, "convert it with torch.as_tensor")
-    if pos.ndim != 2 or not 1 <= pos.shape[1] <= 3:
-        raise ScaleGroupError(expected, tuple(pos.shape), "one row for each point; a `batch` vector says whose it is")
-    if not pos.is_floating_point():
-        raise ScaleGroupError(expected, pos.dtype, "convert it with pos.float()")
-    if pos.requires_grad:
-        raise ScaleGroupError("positions without gradient", "requires_grad=True", "give pos.detach(); none is computed")
-    if not bool(pos.isfinite().all()):
-        raise ScaleGroupError("finite positions", "NaN or infinity among them", "leave such points out")
-    return pos.float() if pos.dtype in (torch.float16, torch.bfloat16) else pos
-
-
-def _checked_batch(batch: Any, pos: Tensor) -> Tensor | None:
-    if batch is None:
-        return None
-    expected = f"batch, {len(pos)} integers >= 0, one for each point"
-    hint = "it is the number of the cloud, as in torch_geometric.data.Batch"
-    if not isinstance(batch, Tensor) or batch.is_floating_point() or batch.is_complex() or batch.dtype == torch.bool:
-        raise ScaleGroupError(expected, getattr(batch, "dtype", type(batch).__name__), hint)
-    if batch.shape != pos.shape[:1]:
-        raise ScaleGroupError(expected, tuple(batch.shape), hint)
-    if batch.device != pos.device:
-        raise ScaleGroupError(f"batch on {pos.device}, like the positions", batch.device, "move one of them")
-    if len(batch) and int(batch.min()) < 0:
-        raise ScaleGroupError(expected, int(batch.min()), hint)
-    return batch.long()
 
 
 def _check_pair(points: Points, targets: Points) -> None:

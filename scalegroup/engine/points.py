@@ -110,27 +110,26 @@ def contract(
     """
     sums: list[list[Tensor | None]] = [[None] * scales for _, scales in outputs]
     for n, operator in enumerate(operators):
-        here = [(path, term) for path in paths for term in path.terms if term.operator == n]
-        if not here:
+        terms = [(path, term) for path in paths for term in path.terms if term.operator == n]
+        if not terms:
             continue
-        read = _columns([((path.source, term.source), x[path.source].shape[1]) for path, term in here])
-        written = _columns([((path.target, term.target), outputs[path.target][0]) for path, term in here])
+        read = _columns([((path.source, term.source), x[path.source].shape[1]) for path, term in terms])
+        written = _columns([((path.target, term.target), outputs[path.target][0]) for path, term in terms])
         size = len(operator.basis), _width(read), _width(written)
-        mix = here[0][0].weight.new_zeros(size)
-        for path, term in here:
+        mix = terms[0][0].weight.new_zeros(size)
+        for path, term in terms:
             piece = path.weight[:, :, term.tap].permute(2, 1, 0)
             factor = path.factors[n]
-            block = mix[:, read[path.source, term.source], written[path.target, term.target]]
-            block += piece if factor == 1 else piece * factor
-        columns = torch.cat([x[block][:, :, scale] for block, scale in read], dim=1)
-        y = apply(columns, mix, operator)
-        for (block, scale), place in written.items():
+            part = mix[:, read[path.source, term.source], written[path.target, term.target]]
+            part += piece if factor == 1 else piece * factor
+        y = apply(torch.cat([x[block][:, :, scale] for block, scale in read], dim=1), mix, operator)
+        for (block, scale), columns in written.items():
             before = sums[block][scale]
-            sums[block][scale] = y[:, place] if before is None else before + y[:, place]
+            sums[block][scale] = y[:, columns] if before is None else before + y[:, columns]
     stacks = []
     for (channels, _), scales in zip(outputs, sums, strict=True):
         none = x[0].new_zeros(len(operators[0].targets), channels)
-        stacks.append(torch.stack([none if part is None else part for part in scales], dim=2))
+        stacks.append(torch.stack([none if y is None else y for y in scales], dim=2))
     return stacks
 
 

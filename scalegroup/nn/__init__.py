@@ -1,5 +1,6 @@
 """Scale-equivariant layers: types on the module, plain tensors in `forward`."""
 
+from scalegroup.engine import Points, cloud_spacing, farthest_points
 from scalegroup.nn.conv import GroupConv, GroupConvTranspose
 from scalegroup.nn.differential_invariants import DifferentialInvariants
 from scalegroup.nn.diffusion_conv import DiffusionGroupConv
@@ -15,6 +16,8 @@ from scalegroup.nn.linear import Linear
 from scalegroup.nn.module import EquivariantModule, each
 from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
 from scalegroup.nn.norm_activation import NormActivation
+from scalegroup.nn.point_conv import PointGroupConv
+from scalegroup.nn.point_pool import CloudPool, FarthestPointPool, PointUpsample
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.pool import ScaleBlurPool, ScaleMaxPool
 from scalegroup.nn.pyramid import PyramidConv
@@ -30,12 +33,14 @@ from scalegroup.nn.window import run_of_scales, with_window
 
 __all__ = [
     "BatchNorm",
+    "CloudPool",
     "DifferentialInvariants",
     "DiffusionGroupConv",
     "DiffusionPool",
     "Downsample",
     "Dropout",
     "EquivariantModule",
+    "FarthestPointPool",
     "FourierConv",
     "FourierDownsample",
     "FourierPointwise",
@@ -47,6 +52,9 @@ __all__ = [
     "InstanceNorm",
     "Linear",
     "NormActivation",
+    "PointGroupConv",
+    "PointUpsample",
+    "Points",
     "Pointwise",
     "PyramidConv",
     "RieszConv",
@@ -64,8 +72,10 @@ __all__ = [
     "VectorMagnitude",
     "VectorMaxPool",
     "VectorToScale",
+    "cloud_spacing",
     "each",
     "each_q",
+    "farthest_points",
     "freeze",
     "run_of_scales",
     "with_window",
