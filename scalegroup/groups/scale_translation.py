@@ -246,7 +246,7 @@ class ScaleTranslationGroup(Group):
         alone."""
         return self.representation("irrep", name, weight)
 
-    def quotient(self, subgroup: CompactGroup | str | None = None, weight: float | None = None) -> Any:
+    def quotient(self, subgroup: Any = None, weight: float | None = None) -> Any:
         """Functions on the cosets of a subgroup of K, by default on K itself, on every scale of the window."""
         return self.representation("quotient", subgroup, weight)
 

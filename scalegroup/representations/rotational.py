@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, final
 
@@ -14,6 +15,7 @@ from scalegroup.groups.base import Element, Group
 from scalegroup.groups.checks import as_finite
 from scalegroup.groups.compact import CompactElement, CompactGroup
 from scalegroup.groups.registry import register_representation
+from scalegroup.groups.signed_permutations import SignedPermutations
 from scalegroup.representations.base import Representation, scale_translation, shift_matrix, shift_overlap
 
 
@@ -105,7 +107,8 @@ class Quotient(Rotational):
 
     Args:
         group: a `ScaleTranslationGroup` whose compact group is finite.
-        subgroup: H, a `CompactGroup` whose elements are in K, or its name; ``None`` (default) for the identity alone.
+        subgroup: H, a `CompactGroup` whose elements are in K, its name, or its generators as `SignedPermutations` takes
+            them; ``None`` (default) for the identity alone.
         weight: ``None`` (default) for a copy on every scale, or the power of the scale factor, see `Rotational`.
 
     Raises:
@@ -126,9 +129,8 @@ class Quotient(Rotational):
         if rotations.order is None:
             hint = "its functions need infinitely many numbers; use irreps"
             raise ScaleGroupError("a finite compact group", repr(rotations), hint)
-        inside = CompactGroup.named(subgroup, rotations.dim) if isinstance(subgroup, str) else subgroup
-        self.subgroup = inside
-        super().__init__(group, _cosets(rotations, inside).max() + 1, weight)
+        self.subgroup = _group(subgroup, rotations.dim)
+        super().__init__(group, int(_cosets(rotations, self.subgroup).max()) + 1, weight)
 
     def tau(self, k: CompactElement) -> NDArray[np.float64]:
         rotations = _rotations(self)
@@ -139,7 +141,18 @@ class Quotient(Rotational):
         return result
 
     def __str__(self) -> str:
-        return self._call("quotient", *([] if self.subgroup is None else [self.subgroup]))
+        inside = self.subgroup
+        if inside is None:
+            return self._call("quotient")
+        named = getattr(inside, "name", None)
+        generators = tuple(k.value for k in inside.generators)
+        return self._call("quotient", named if named not in (None, "trivial") else generators)
+
+
+def _group(subgroup: CompactGroup | str | Sequence[Sequence[int]] | None, dim: int) -> CompactGroup | None:
+    if subgroup is None or isinstance(subgroup, CompactGroup):
+        return subgroup
+    return CompactGroup.named(subgroup, dim) if isinstance(subgroup, str) else SignedPermutations(subgroup)
 
 
 @lru_cache(maxsize=256)
