@@ -1,6 +1,7 @@
 """Networks: U-Net and classifier, and any other network made scale-equivariant."""
 
 from scalegroup.models.classifier import Classifier
+from scalegroup.models.diffusion_unet import DiffusionUNet
 from scalegroup.models.fields import turning_fields
 from scalegroup.models.projection import Projection
 from scalegroup.models.scale_channels import ScaleChannels
@@ -9,6 +10,7 @@ from scalegroup.models.unet import UNet
 
 __all__ = [
     "Classifier",
+    "DiffusionUNet",
     "Projection",
     "ScaleChannels",
     "SharedBatchNorm",

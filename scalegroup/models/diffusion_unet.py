@@ -1,0 +1,188 @@
+"""A U-Net for diffusion MRI: layers on positions and q-space, then a U-Net on positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scalegroup import nn
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields import FieldType
+from scalegroup.groups import CompactGroup, DiffusionGroup
+from scalegroup.models.blocks import Recipe
+from scalegroup.models.checks import as_channels, as_count, as_strides, as_train_scales, total_stride
+from scalegroup.models.fields import turning_fields
+from scalegroup.models.runs import ScaleRuns
+from scalegroup.models.unet import UNet
+from scalegroup.nn.module import Samples, group_of
+
+
+class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
+    """A network from diffusion-weighted volumes and their gradients to maps, for any number of gradients.
+
+    Group convolutions on positions and q-space (`nn.DiffusionGroupConv`) come first; then q-space is pooled
+    (`nn.DiffusionPool`), and a U-Net on positions (`models.UNet`) follows. The order of the gradients and their signs
+    do not matter, and weights trained on some gradients serve others.
+
+    Args:
+        out_channels: maps to predict, or classes. Default 1.
+        q_channels: fields behind each of the layers on positions and q-space. Default (4, 8).
+        channels: fields at each level of the U-Net, finest first. Default (8, 16, 32).
+        strides: strides between its levels. Default (2, 2).
+        acts_on: what dilations act on, see `DiffusionGroup`: "p" (default), "q" or "joint". With "q" the network is
+            invariant to the diffusivity, up to the truncated window, and its first layers have one width on positions.
+        spatial_dims: axes of positions and of q-space. Default 3.
+        order: largest total Hermite degree of the kernels, in p and q together. Default 2.
+        sigma: width of the kernels at scale 1, in voxels. Default 1.0.
+        q_sigma: width in q at scale 1, in the unit of the q-vectors. Default 0.5.
+        q_pool: "attention" (default) or "mean", see `nn.DiffusionPool`; or "origin": the last of the first layers
+            gathers all samples at q = 0, which is cheap.
+        antipodal: signals are even in q, see `nn.DiffusionGroupConv`. Default True.
+        base: ratio of neighbouring scales. Default √2.
+        num_scales: number of scales. Default 3.
+        first: exponent of the first scale. Default 0.
+        rotations: a compact group that turns positions and q-space together, see `models.UNet`. Default None.
+        act: activation. Default "silu".
+        norm: "batch" (default), which keeps what is measured on a scale of its own, as anisotropy is; or another one.
+        dropout: probability that a field is dropped in training. Default 0.
+        padding_mode: what convolutions see outside their grids. Default "zeros".
+        scale_pool: projection over the scales. Default "mean", for maps of numbers; see `models.UNet`.
+        train_scales: in training use so many neighbouring scales. Default None: all.
+        **options: more of `models.UNet`, such as `num_res_units` or `basis`.
+
+    Shape:
+        `unet(x, q)`: x `(batch, samples, *space)`, signals divided by those of b = 0; q `(samples, dim)` or
+        `(batch, samples, dim)`, with rows `sqrt(b / b_ref) * direction`. To `(batch, out_channels, *space)`.
+
+    Raises:
+        ScaleGroupError: (a ValueError) for bad arguments.
+
+    Source: Müller et al. 2021, arXiv 2102.06942 (layers on p and q, then on p); the U-Net and its scales are of this
+        library.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> unet = sg.models.DiffusionUNet(q_channels=(2, 2), channels=(2, 4), strides=(2,), num_scales=2)
+        >>> for gradients in (6, 9):
+        ...     q = torch.nn.functional.normalize(torch.randn(gradients, 3), dim=1)
+        ...     print(tuple(unet(torch.rand(1, gradients, 8, 8, 7), q).shape))
+        (1, 1, 8, 8, 7)
+        (1, 1, 8, 8, 7)
+    """
+
+    def __init__(
+        self,
+        out_channels: int = 1,
+        q_channels: Sequence[int] = (4, 8),
+        channels: Sequence[int] = (8, 16, 32),
+        strides: Sequence[int | Sequence[int]] = (2, 2),
+        *,
+        acts_on: str = "p",
+        spatial_dims: int = 3,
+        order: int = 2,
+        sigma: float = 1.0,
+        q_sigma: float = 0.5,
+        q_pool: str = "attention",
+        antipodal: bool = True,
+        base: float = 2**0.5,
+        num_scales: int = 3,
+        first: int = 0,
+        rotations: CompactGroup | str | None = None,
+        act: Any = "silu",
+        norm: Any = "batch",
+        dropout: Any = 0.0,
+        padding_mode: str = "zeros",
+        scale_pool: str | torch.nn.Module | None = "mean",
+        train_scales: int | None = None,
+        **options: Any,
+    ) -> None:
+        group = DiffusionGroup(acts_on, spatial_dims, base, num_scales, rotations, first)
+        signal: FieldType = 1 * group.scalar
+        super().__init__(signal, signal)
+        *inner, last = _layers(q_channels)
+        if q_pool not in ("attention", "mean", "origin"):
+            hint = "'origin' gathers all samples at q = 0"
+            raise ScaleGroupError("q_pool out of ('attention', 'mean', 'origin')", repr(q_pool), hint)
+        shared = {"order": order, "sigma": sigma, "padding_mode": padding_mode}
+        recipe = Recipe(act, norm, dropout)
+        fields = [signal, *(turning_fields(group, count) for count in inner), last * group.regular]
+        six = {**shared, "q_sigma": q_sigma, "antipodal": antipodal}
+        self.first_layers = torch.nn.ModuleList(_Unit(recipe, *pair, **six) for pair in pairwise(fields))
+        self.q_pool = q_pool
+        pool_mode = "attention" if q_pool == "attention" else "mean"
+        self.pool = nn.DiffusionPool(fields[-1], pool_mode, q_sigma, antipodal)
+        self.unet = UNet(
+            spatial_dims,
+            self.pool.out_type.num_fields,
+            as_count(out_channels, "out_channels"),
+            channels,
+            strides,
+            act=act,
+            norm=norm,
+            dropout=dropout,
+            base=base,
+            num_scales=num_scales,
+            first=first,
+            rotations=rotations,
+            scale_pool=scale_pool,
+            train_scales=train_scales,
+            **shared,
+            **options,
+        )
+        self.train_scales = as_train_scales(train_scales) if group.p_power else None
+        beyond, divisor = self.unet.beyond, total_stride(as_strides(strides))
+        self.to_haar = nn.ToHaar(self.pool.out_type, sigma, divisor, beyond) if group.p_power else None
+        self.out_type = self.unet.out_type
+
+    def forward(self, x: Tensor, q: Tensor) -> Samples:
+        """`(batch, samples, *space)` and their q-vectors to `(batch, out_channels, *space)`."""
+        axes = group_of(self.in_type).dim + 2
+        if not isinstance(x, Tensor) or x.ndim != axes:
+            received = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            hint = "give the series without a channel axis"
+            raise ScaleGroupError(f"DiffusionUNet input of {axes} axes (batch, samples, *space)", received, hint)
+        return self.on_run(self, partial(self._run_all, q=q), x.unsqueeze(1))
+
+    def _run_all(self, x: Tensor, q: Tensor) -> Samples:
+        space, samples = x.shape[3:], q
+        for layer in self.first_layers:
+            gathers = self.q_pool == "origin" and layer is self.first_layers[-1]
+            out = torch.zeros_like(q[..., :1, :]) if gathers else q
+            x = layer(x, q, out)
+            samples = out
+        pooled = self.pool(x, samples)
+        if self.to_haar is None:
+            return self.unet(pooled)  # type: ignore[no-any-return]
+        y: Samples = self.unet.levels(self.to_haar(pooled))
+        projection = self.unet.projection
+        return y if projection is None else projection(y, output_size=space)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        """Types and the way from q-space to positions."""
+        return f"{super().extra_repr()}, q_pool={self.q_pool!r}"
+
+
+class _Unit(nn.EquivariantModule):
+    """A convolution on positions and q-space, then norm, dropout and activation at each sample."""
+
+    def __init__(self, recipe: Recipe, in_type: FieldType, out_type: FieldType, **options: Any) -> None:
+        super().__init__(in_type, out_type)
+        self.conv = nn.DiffusionGroupConv(in_type, recipe.before_adn(out_type), **options)
+        self.rest = nn.Sequential(*recipe.adn(out_type)) if recipe.adn(out_type) else None
+
+    def forward(self, x: Tensor, q: Tensor, out_q: Tensor) -> Tensor:
+        """`(batch, in_type.size, samples, *space)` to `(batch, out_type.size, out samples, *space)`."""
+        y: Tensor = self.conv(x, q, out_q)
+        return y if self.rest is None else nn.each_q(self.rest, y)
+
+
+def _layers(value: object) -> tuple[int, ...]:
+    counts = as_channels(value)
+    if not counts:
+        raise ScaleGroupError("q_channels of one layer at least", repr(value), "write for example (4, 8)")
+    return counts
