@@ -25,7 +25,8 @@ class Classifier(ScaleRuns):
     """Convolutions over scale and space, a projection over the scales, the maximum over space, and a linear layer.
 
     The mean over space would grow with the object; the maximum does not, so the scores are invariant up to the
-    truncated window. With `rotations` they do not change when the volume turns, either: the last block has scalars only.
+    truncated window. With `rotations` they do not change when the volume turns, either: the last block has scalars
+    only.
 
     Args:
         spatial_dims: number of spatial axes, 1 to 3. Default 3.

@@ -258,7 +258,7 @@ class _Level(nn.EquivariantModule):
         up: nn.GroupConvTranspose,
         refine: nn.Sequential | None,
     ) -> None:
-        super().__init__(down.in_type, up.out_type)
+        super().__init__(down.in_type, (refine or up).out_type)
         self.down, self.inner, self.up, self.refine = down, inner, up, refine
         reps = [rep for _, rep in (*down.out_type, *inner.out_type)]
         self._blocks = [[n for n, other in enumerate(reps) if other == rep] for _, rep in up.in_type]
