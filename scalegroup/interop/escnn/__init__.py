@@ -12,11 +12,35 @@ from scalegroup.groups import CompactGroup
 from scalegroup.interop.escnn.names import is_known
 
 if TYPE_CHECKING:
+    from scalegroup.interop.escnn.fields import channel_order, escnn_field_type, field_type
     from scalegroup.interop.escnn.groups import EscnnGroup
+    from scalegroup.interop.escnn.modules import as_escnn, from_escnn
+    from scalegroup.interop.escnn.representations import EscnnRepresentation, escnn_representation, representation
 
-__all__ = ["EscnnGroup", "compact_group"]
+__all__ = [
+    "EscnnGroup",
+    "EscnnRepresentation",
+    "as_escnn",
+    "channel_order",
+    "compact_group",
+    "escnn_field_type",
+    "escnn_representation",
+    "field_type",
+    "from_escnn",
+    "representation",
+]
 
-_HOMES = {"EscnnGroup": "groups"}
+_HOMES = {
+    "EscnnGroup": "groups",
+    "EscnnRepresentation": "representations",
+    "as_escnn": "modules",
+    "channel_order": "fields",
+    "escnn_field_type": "fields",
+    "escnn_representation": "representations",
+    "field_type": "fields",
+    "from_escnn": "modules",
+    "representation": "representations",
+}
 
 
 def compact_group(name: str, dim: int | None = None) -> CompactGroup | None:
