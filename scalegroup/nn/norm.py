@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -42,7 +43,7 @@ class _Norm(EquivariantModule):
         fields = means = 0
         for count, rep in field.blocks:
             constants = invariants(rep)
-            if not (constants == 1).all() or constants.shape[1] > 1:
+            if constants.shape[1] > 1 or not np.allclose(constants, 1):
                 hint = "normalise the parts that they consist of"
                 raise FieldTypeError("fields whose components have one mean, or none", str(field), hint)
             turns = constants.shape[1] == 0
@@ -158,7 +159,15 @@ class BatchNorm(_Norm):
         """torch's norm of `(batch, fields, points)`."""
         mean = None if self.running_mean is None else self.running_mean[self._blocks[b].means]
         var = None if self.running_var is None else self.running_var[self._blocks[b].fields]
-        return F.batch_norm(x, mean, var, *self._scale(b), self.training or var is None, self.momentum, self.eps)
+        scale, training = self._scale(b), self.training or var is None
+        if mean is None or var is None or not training or not any(block.turns for block in self._blocks):
+            return F.batch_norm(x, mean, var, *scale, training, self.momentum, self.eps)
+        # torch keeps them for its backward pass, where a block of vectors, or a second pass, may have changed them.
+        new_mean, new_var = mean.clone(), var.clone()
+        y = F.batch_norm(x, new_mean, new_var, *scale, training, self.momentum, self.eps)
+        mean.copy_(new_mean)
+        var.copy_(new_var)
+        return y
 
     def _vectors(self, x: Tensor, b: int) -> Tensor:
         """The same without a mean, which would have a direction."""

@@ -13,6 +13,7 @@ from scalegroup.errors import missing_extra
 from scalegroup.testing.algebra import GroupContract, RepresentationContract, check_group, check_representation
 from scalegroup.testing.bases import BasisContract
 from scalegroup.testing.check import EquivarianceReport, check_equivariance
+from scalegroup.testing.diffusion import Tissue, diffusion_error, gradients
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.inputs import AnalyticField, Blobs, Waves, centred
 from scalegroup.testing.kernels import kernel_spectrum_error
@@ -33,13 +34,16 @@ __all__ = [
     "LayerContract",
     "RepresentationContract",
     "RotationErrors",
+    "Tissue",
     "Waves",
     "centred",
     "check_equivariance",
     "check_group",
     "check_representation",
     "circular",
+    "diffusion_error",
     "equivariance_error",
+    "gradients",
     "kernel_spectrum_error",
     "rotation_error",
     "strategies",

@@ -17,14 +17,16 @@ from torch.autograd.gradcheck import GradcheckError
 from scalegroup import nn
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.groups import CompactGroup, ScaleTranslationGroup
 from scalegroup.nn.module import Samples, each, grids
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error, relative_error, truncation_reach
 from scalegroup.testing.experiment import Protocol, group_of
 from scalegroup.testing.inputs import Blobs
 from scalegroup.testing.places import input_places, output_places, product_of_strides, sampled, spacing_of
+from scalegroup.testing.rotations import rotation_error
 from scalegroup.testing.samples import by_scale, flat, noise, to_dtype
 from scalegroup.testing.sampling import at_positions
+from scalegroup.testing.twins import Smeared, Tilted
 
 
 class LayerContract(ABC):
@@ -46,6 +48,8 @@ class LayerContract(ABC):
         rounding: is added to either. Default 1e-6.
         inside: use inputs that stay inside the window of scales, for layers that look at all scales.
         translates: whether the layer commutes with translations by whole samples of all grids. Default True.
+        rotations: name of the group's rotations, symmetries of the grid such as "octahedral" or "c4"; default None.
+            `dims` count that it acts on. The layer must commute with them up to rounding.
         compile_backend: "aot_eager" traces and differentiates without a C++ compiler; "inductor" generates code.
 
     Example:
@@ -66,6 +70,7 @@ class LayerContract(ABC):
     rounding: ClassVar[float] = 1e-6
     inside: ClassVar[bool] = False
     translates: ClassVar[bool] = True
+    rotations: ClassVar[str | None] = None
     compile_backend: ClassVar[str] = "aot_eager"
 
     @abstractmethod
@@ -73,9 +78,9 @@ class LayerContract(ABC):
         """The layer to test, for an input of this type."""
 
     def make_field(self, group: ScaleTranslationGroup) -> FieldType:
-        """The type of the input: two regular fields, unless you override it."""
+        """The type of the input: two regular fields, or with rotations a regular field and the last irrep."""
         field: FieldType = 2 * group.regular
-        return field
+        return field if self.rotations is None else 1 * group.regular + 1 * group.irrep(group.rotations.irreps[-1])
 
     # Equivariance
 
@@ -91,11 +96,11 @@ class LayerContract(ABC):
             )
 
     def test_the_measurement_can_fail(self) -> None:
-        for layer in map(self._layer, self.dims[:2]):
+        for layer in map(self._layer, self._spaces[:2]):
             bound = self._bound(layer)
             idle = self._measure(layer).trivial
             _require(idle > 10 * bound, f"doing nothing to the output is an error ({idle:.2e})", layer)
-            broken = self._measure(_Smeared(layer)).error
+            broken = self._measure(Smeared(layer)).error
             _require(
                 broken > 2 * bound, f"a layer that does not know the scale behind it is an error ({broken:.2e})", layer
             )
@@ -103,7 +108,7 @@ class LayerContract(ABC):
     def test_translations(self) -> None:
         if not self.translates:
             return
-        layer, group = self._layer(self.dims[0]), self._group(self.dims[0])
+        layer, group = self._layer(self._spaces[0]), self._group(self._spaces[0])
         in_type, out_type = self._types(layer)
         size = {1: 97, 2: 49, 3: 33}[group.dim]
         half = (size - 1) / 2
@@ -123,6 +128,21 @@ class LayerContract(ABC):
             errors.append(relative_error(there, at_positions(before, grid, points, None)))
         worst = max(errors)
         _require(worst <= 1e-3 + self.rounding, f"the layer commutes with translations ({worst:.2e})", layer)
+
+    def test_rotations(self) -> None:
+        if self.rotations is None:
+            return
+        layer = self._layer(self._spaces[0])
+        in_type, out_type = self._types(layer)
+        for k in group_of(in_type).rotations.generators:
+            result, broken = (
+                rotation_error(part, k, in_type=in_type, out_type=out_type) for part in (layer, Tilted(layer))
+            )
+            turn = k.matrix.tolist()
+            _require(result.error <= 1e-12, f"the layer commutes with {turn} (error {result.error:.2e})", layer)
+            _require(result.trivial > 0.1, f"doing nothing to the output is an error ({result.trivial:.2e})", layer)
+            worst = max(error for block in broken.blocks for error in block)
+            _require(worst > 0.01, f"a gain that tells the axes apart is an error ({worst:.2e})", layer, turn)
 
     # Numbers
 
@@ -145,9 +165,9 @@ class LayerContract(ABC):
         _close(to_dtype(y, torch.float64), exact, 0.05, "autocast to bfloat16 is accurate", layer)
 
     def test_gradients(self) -> None:
-        layer = self._layer(self.dims[0])
+        layer = self._layer(self._spaces[0])
         names = [name for name, p in layer.named_parameters() if p.requires_grad]
-        x = self._noise(layer, self.dims[0], size=5)
+        x = self._noise(layer, self._spaces[0], size=5)
         parts = [part.requires_grad_() for part in grids(x)]
 
         def function(*values: Tensor) -> Samples:
@@ -191,7 +211,7 @@ class LayerContract(ABC):
         frozen.load_state_dict(layer.state_dict())
 
     def test_compile(self) -> None:
-        layer, x = self._case(self.dims[-1])
+        layer, x = self._case(self._spaces[-1])
         torch._dynamo.reset()
         compiled = torch.compile(layer, fullgraph=True, backend=self.compile_backend)
         inputs = [each(lambda part: part.clone().requires_grad_(), x) for _ in range(2)]
@@ -203,7 +223,7 @@ class LayerContract(ABC):
         _close(slopes[0], slopes[1], 1e-9, "the compiled layer has the same gradient", layer)
 
     def test_export(self) -> None:
-        layer, x = self._case(self.dims[-1])
+        layer, x = self._case(self._spaces[-1])
         file = io.BytesIO()
         torch.export.save(torch.export.export(layer, (x,)), file)
         file.seek(0)
@@ -211,15 +231,15 @@ class LayerContract(ABC):
         _close(loaded(x), layer(x), 1e-9, "the exported, saved and loaded layer is the same function", layer)
 
     def test_repr_says_the_types(self) -> None:
-        layer = self._layer(self.dims[0])
+        layer = self._layer(self._spaces[0])
         for kind in self._types(layer):
             _require(str(kind) in repr(layer), f"repr contains the type {kind}", layer)
 
     def test_weights_fit_every_window(self) -> None:
-        dim, (base, count) = self.dims[0], self.windows[0]
+        dim, (base, count) = self._spaces[0], self.windows[0]
         narrow = self._layer(dim)
         wide_field = self.make_field(
-            ScaleTranslationGroup(dim, base=base, num_scales=count + 1, sampling=self.sampling)
+            ScaleTranslationGroup(dim, base, count + 1, self.rotations, sampling=self.sampling)
         )
         wide = self._made(wide_field)
         try:
@@ -242,7 +262,7 @@ class LayerContract(ABC):
 
     def test_bad_inputs_are_refused(self) -> None:
         layer, x = self._case()
-        strange = ScaleTranslationGroup(self.dims[0], base=3.0, num_scales=2, sampling=self.sampling)
+        strange = ScaleTranslationGroup(self._spaces[0], 3.0, 2, self.rotations, sampling=self.sampling)
         other = self._made(self.make_field(strange))
         cases: dict[str, Callable[[], object]] = {
             "a channel too many": lambda: layer(each(lambda part: torch.cat([part, part[:, :1]], dim=1), x)),
@@ -279,10 +299,17 @@ class LayerContract(ABC):
 
     def _group(self, dim: int, window: int = 0) -> ScaleTranslationGroup:
         base, count = self.windows[window]
-        return ScaleTranslationGroup(dim, base=base, num_scales=count, sampling=self.sampling)
+        return ScaleTranslationGroup(dim, base, count, self.rotations, sampling=self.sampling)
+
+    @property
+    def _spaces(self) -> tuple[int, ...]:
+        """The dimensions of space that the rotations act on."""
+        if self.rotations is None:
+            return self.dims
+        return tuple(dim for dim in self.dims if CompactGroup.named(self.rotations, dim).dim == dim)
 
     def _layers(self) -> Iterator[torch.nn.Module]:
-        for dim in self.dims:
+        for dim in self._spaces:
             for window in range(len(self.windows)):
                 yield self._made(self.make_field(self._group(dim, window)))
 
@@ -290,13 +317,13 @@ class LayerContract(ABC):
         return self._made(self.make_field(self._group(dim)))
 
     def _types(self, layer: torch.nn.Module) -> tuple[FieldType, FieldType]:
-        field = self.make_field(self._group(self.dims[0]))  # for modules that do not name their types
+        field = self.make_field(self._group(self._spaces[0]))  # for modules that do not name their types
         return _in_type(layer, field), _out_type(layer, field)
 
     def _case(self, dim: int | None = None) -> tuple[torch.nn.Module, Samples]:
         """A layer and an input."""
-        layer = self._layer(dim or self.dims[0])
-        return layer, self._noise(layer, dim or self.dims[0])
+        layer = self._layer(dim or self._spaces[0])
+        return layer, self._noise(layer, dim or self._spaces[0])
 
     def _noise(self, layer: torch.nn.Module, dim: int, size: int = 9) -> Samples:
         field = _in_type(layer, self.make_field(self._group(dim)))
@@ -325,24 +352,6 @@ class LayerContract(ABC):
         return declared + self.rounding
 
 
-class _Smeared(torch.nn.Module):
-    """The negative twin of a layer: the layer, and then something that is not equivariant.
-
-    On the grid of the voxels that is a fixed 3-tap convolution, which does not know the scale. On a grid for each scale
-    it is right as it is; there the second scale and those after it get a gain.
-    """
-
-    def __init__(self, layer: torch.nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Samples) -> Samples:
-        y: Samples = self.layer(x)
-        if isinstance(y, tuple):
-            return tuple(part * (1 + k) for k, part in enumerate(y))
-        return y + 0.5 * (y.roll(-1, dims=-1) - y.roll(1, dims=-1))
-
-
 def _in_type(layer: torch.nn.Module, field: FieldType) -> FieldType:
     return _type(layer, "in_type", field)
 
@@ -352,7 +361,7 @@ def _out_type(layer: torch.nn.Module, field: FieldType) -> FieldType:
 
 
 def _type(layer: torch.nn.Module, name: str, field: FieldType) -> FieldType:
-    found = getattr(layer.layer if isinstance(layer, _Smeared) else layer, name, field)
+    found = getattr(layer.layer if isinstance(layer, Smeared | Tilted) else layer, name, field)
     return found if isinstance(found, FieldType) else field
 
 
