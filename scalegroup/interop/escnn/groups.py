@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
-from contextlib import redirect_stdout
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, final
@@ -228,7 +226,7 @@ def _tensor_axes(matrix: Matrix) -> Matrix:
 
 @cache
 def _space(name: str) -> Any:
-    from scalegroup.interop.escnn.library import gspaces
+    from scalegroup.interop.escnn.library import gspaces, quiet
 
     builders = {
         "so3": gspaces.rot3dOnR3,
@@ -238,7 +236,7 @@ def _space(name: str) -> Any:
         "octahedral": gspaces.octaOnR3,
         "full_octahedral": gspaces.fullOctaOnR3,
     }
-    with redirect_stdout(io.StringIO()):  # it tells what it reads from its cache
+    with quiet():
         if name in builders:
             return builders[name]()
         planar = gspaces.flipRot2dOnR2 if name[0] in "od" else gspaces.rot2dOnR2
@@ -270,8 +268,10 @@ def _table(name: str) -> Matrix:
 @cache
 def _stack(name: str, identifier: EscnnId) -> Matrix:
     """The matrices of an irreducible representation of a finite group, ``(order, size, size)``."""
+    from scalegroup.interop.escnn.library import quiet
+
     elements = _fiber(name).elements
-    with redirect_stdout(io.StringIO()):
+    with quiet():
         irrep = _fiber(name).irrep(*identifier)
         return np.stack([np.asarray(irrep(elements[place]), dtype=np.float64) for place in _places(name)])
 

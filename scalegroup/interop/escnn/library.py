@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 
 from scalegroup.errors import missing_extra
 
@@ -14,4 +17,12 @@ try:
 except ImportError as error:
     raise missing_extra("escnn", "escnn") from error
 
-__all__ = ["group", "gspaces", "nn"]
+__all__ = ["group", "gspaces", "nn", "quiet"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what escnn prints when it reads its cache, and warnings of the file it leaves open when it fills it."""
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="unclosed file", category=ResourceWarning)
+        yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any, cast, final
+from typing import Any, Self, cast, final
 
 import numpy as np
 import torch
@@ -15,9 +15,23 @@ from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import CompactElement, CompactGroup
 from scalegroup.interop.escnn.fields import channel_order, escnn_field_type
+from scalegroup.interop.escnn.library import group, gspaces
 from scalegroup.interop.escnn.library import nn as escnn
 from scalegroup.interop.escnn.representations import escnn_group
 from scalegroup.nn.module import group_of
+
+
+class _Copied(torch.nn.Module):
+    """A module whose copies share escnn's groups and types, which cannot be copied."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        for value in (value for part in self.modules() for value in vars(part).values()):
+            if isinstance(value, escnn.FieldType | gspaces.GSpace | group.Group | group.Representation):
+                memo[id(value)] = value
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(deepcopy(self.__dict__, memo))
+        return twin
 
 
 class Channels(torch.nn.Module):
@@ -36,7 +50,7 @@ class Channels(torch.nn.Module):
 
 
 @final
-class _AsEscnn(escnn.EquivariantModule):  # type: ignore[misc]
+class _AsEscnn(_Copied, escnn.EquivariantModule):  # type: ignore[misc]
     """What `as_escnn` returns."""
 
     def __init__(self, layer: ours.EquivariantModule, in_type: Any, out_type: Any) -> None:
@@ -58,7 +72,7 @@ class _AsEscnn(escnn.EquivariantModule):  # type: ignore[misc]
 
     def evaluate_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the output for an input of this shape, found by running a copy of the layer on zeros."""
-        probe = deepcopy(self).eval()  # which leaves running statistics alone
+        probe = deepcopy(self).eval()  # it leaves running statistics alone
         like = next(self.parameters(), torch.empty(0))
         with torch.no_grad():
             output = probe._run(torch.zeros(1, *input_shape[1:], dtype=like.dtype, device=like.device))
@@ -171,7 +185,7 @@ def _samples(fiber: Any) -> list[Any]:
 
 
 @final
-class _FromEscnn(ours.EquivariantModule):
+class _FromEscnn(_Copied, ours.EquivariantModule):
     """What `from_escnn` returns."""
 
     def __init__(self, module: Any, in_type: FieldType, out_type: FieldType) -> None:

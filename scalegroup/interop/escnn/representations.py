@@ -14,7 +14,7 @@ from scalegroup.groups import CompactElement, CompactGroup, Group, ScaleTranslat
 from scalegroup.groups.registry import register_representation
 from scalegroup.interop.escnn.groups import EscnnGroup
 from scalegroup.interop.escnn.library import group as escnn_groups
-from scalegroup.interop.escnn.library import gspaces
+from scalegroup.interop.escnn.library import gspaces, quiet
 from scalegroup.interop.escnn.names import irrep_ids, is_known
 from scalegroup.representations import Irrep, Representation, Rotational, permutes
 from scalegroup.representations.base import scale_translation
@@ -210,13 +210,14 @@ def _trivial(group: ScaleTranslationGroup, weight: float | None) -> Representati
 def _by_name(rotations: EscnnGroup, name: object) -> Any:
     """What escnn builds by name: the regular representation, and those on the cosets of a subgroup."""
     fiber = rotations.space.fibergroup
-    if name == "regular" and rotations.order is not None:
-        return fiber.regular_representation
-    match = _RECIPE.fullmatch(name) if isinstance(name, str) else None
-    if match is not None and match["id"] is not None:
+    match = _RECIPE.fullmatch(name) if isinstance(name, str) and rotations.order is not None else None
+    if match is not None:
         try:
-            return fiber.quotient_representation(ast.literal_eval(match["id"]))
-        except (ValueError, SyntaxError, TypeError, AssertionError):
+            with quiet():
+                if match["id"] is None:
+                    return fiber.regular_representation
+                return fiber.quotient_representation(ast.literal_eval(match["id"]))
+        except (ValueError, SyntaxError, TypeError, AssertionError, NotImplementedError):
             pass  # an id that escnn does not know
     hint = "give the irreps for any other; escnn's page on subgroups lists the ids"
     raise ScaleGroupError(f"'regular' or 'quotient[id]' of a finite {rotations!r}", repr(name), hint)
