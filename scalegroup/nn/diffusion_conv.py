@@ -189,10 +189,12 @@ class DiffusionGroupConv(PathWeights):
                 results[j] = y if known is None else known + y
         return self.join(self.apply_bias(cast(list[Tensor], results)))
 
-    def _matrices(self, out_q: Tensor, q: Tensor, scale: float) -> list[Tensor]:
+    def _matrices(self, out_q: Tensor, q: Tensor, scale: float) -> Sequence[Tensor]:
         """For each share `(1 or batch, functions, out samples, samples)`, at one scale."""
         width = self.q_sigma * scale ** diffusion_group(self.in_type).q_power
-        return [q_matrices(out_q, q, width, share.of_q, self.table, self.basis.even) for share in self._shares]
+        degrees = [degree for share in self._shares for degree in share.of_q]
+        matrices = q_matrices(out_q, q, width, degrees, self.table, self.basis.even)
+        return matrices.split([len(share.of_q) for share in self._shares], dim=1)
 
     def _contract(
         self, p: int, share: Share, x: Tensor, of_q: list[Tensor], operators: list[list[AxisOperator]]

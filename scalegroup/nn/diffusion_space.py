@@ -11,6 +11,8 @@ from torch import Tensor
 
 from scalegroup.errors import ScaleGroupError
 
+NOTHING = 1e-300  # the sum of the weights of samples that are all too far away
+
 
 def each_q(function: Callable[..., Tensor], x: Tensor, *arguments: Any) -> Tensor:
     """A layer of fields on positions, applied at each sample of q-space by itself.
@@ -93,14 +95,15 @@ def q_matrices(
     """The matrices `A[f, i, j] = ψ_f((q_j - q_i) / width) w_j` of the functions of q-space.
 
     `Σ_j A[f, i, j] x_j` stands for `∫ x(q_i + v) width^-d ψ_f(v / width) dv`; where signals are antipodal, each sample
-    also lies at `-q_j`, with the same value.
+    also lies at `-q_j`, with the same value. All functions but the Gaussian have no mean, which a sum over few samples
+    would miss: as much of the Gaussian is taken from them as makes `Σ_j A[f, i, j] = 0`.
 
     Args:
         out_q: `(…, out, dim)`.
         q: `(…, samples, dim)`.
         width: of the kernels.
         degrees: of each function along each axis.
-        table: of the Hermite functions, `(3, order + 1)`.
+        table: of the Hermite functions, `(3, order + 1)`: norms, and the two columns of their recurrence.
         antipodal: whether samples are mirrored.
 
     Returns:
@@ -109,16 +112,23 @@ def q_matrices(
     samples = mirrored(q) if antipodal else q
     offsets = (samples.unsqueeze(-3) - out_q.unsqueeze(-2)) / width
     values = _hermite(offsets, table)
-    kernels = []
-    for degree in degrees:
+    weights = quadrature(q, width, antipodal).unsqueeze(-2)
+
+    def matrix(degree: Sequence[int]) -> Tensor:
         kernel = values[degree[0]][..., 0]
         for axis, n in enumerate(degree[1:], start=1):
             kernel = kernel * values[n][..., axis]
-        kernels.append(kernel)
-    matrices = torch.stack(kernels, dim=-3)
-    if antipodal:
-        matrices = matrices[..., : q.shape[-2]] + matrices[..., q.shape[-2] :]
-    return matrices * quadrature(q, width, antipodal)[..., None, None, :]
+        if antipodal:
+            kernel = kernel[..., : q.shape[-2]] + kernel[..., q.shape[-2] :]
+        return kernel * weights
+
+    gaussian = matrix((0,) * q.shape[-1])
+    shares = gaussian / gaussian.sum(dim=-1, keepdim=True).clamp(min=NOTHING)
+    matrices = []
+    for degree in degrees:
+        raw = matrix(degree) if any(degree) else gaussian
+        matrices.append(raw - raw.sum(dim=-1, keepdim=True) * shares if any(degree) else raw)
+    return torch.stack(matrices, dim=-3)
 
 
 def _hermite(u: Tensor, table: Tensor) -> list[Tensor]:
