@@ -108,7 +108,7 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         if q_pool not in ("attention", "mean", "origin"):
             hint = "'origin' gathers all samples at q = 0"
             raise ScaleGroupError("q_pool out of ('attention', 'mean', 'origin')", repr(q_pool), hint)
-        shared = {"order": order, "sigma": sigma, "padding_mode": padding_mode}
+        shared: dict[str, Any] = {"order": order, "sigma": sigma, "padding_mode": padding_mode}
         recipe = Recipe(act, norm, dropout)
         fields = [signal, *(turning_fields(group, count) for count in inner), last * group.regular]
         six = {**shared, "q_sigma": q_sigma, "antipodal": antipodal}
@@ -150,17 +150,16 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
 
     def _run_all(self, x: Tensor, q: Tensor) -> Samples:
         space, samples = x.shape[3:], q
-        for layer in self.first_layers:
-            gathers = self.q_pool == "origin" and layer is self.first_layers[-1]
-            out = torch.zeros_like(q[..., :1, :]) if gathers else q
-            x = layer(x, q, out)
-            samples = out
+        for n, layer in enumerate(self.first_layers, start=1):
+            if n == len(self.first_layers) and self.q_pool == "origin":
+                samples = torch.zeros_like(q[..., :1, :])
+            x = layer(x, q, samples)
         pooled = self.pool(x, samples)
         if self.to_haar is None:
-            return self.unet(pooled)  # type: ignore[no-any-return]
+            whole: Samples = self.unet(pooled)
+            return whole
         y: Samples = self.unet.levels(self.to_haar(pooled))
-        projection = self.unet.projection
-        return y if projection is None else projection(y, output_size=space)  # type: ignore[no-any-return]
+        return y if self.unet.projection is None else self.unet.projection(y, output_size=space)
 
     def extra_repr(self) -> str:
         """Types and the way from q-space to positions."""
@@ -173,7 +172,8 @@ class _Unit(nn.EquivariantModule):
     def __init__(self, recipe: Recipe, in_type: FieldType, out_type: FieldType, **options: Any) -> None:
         super().__init__(in_type, out_type)
         self.conv = nn.DiffusionGroupConv(in_type, recipe.before_adn(out_type), **options)
-        self.rest = nn.Sequential(*recipe.adn(out_type)) if recipe.adn(out_type) else None
+        layers = recipe.adn(out_type)
+        self.rest = nn.Sequential(*layers) if layers else None
 
     def forward(self, x: Tensor, q: Tensor, out_q: Tensor) -> Tensor:
         """`(batch, in_type.size, samples, *space)` to `(batch, out_type.size, out samples, *space)`."""

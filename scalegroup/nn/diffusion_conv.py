@@ -194,7 +194,7 @@ class DiffusionGroupConv(PathWeights):
         width = self.q_sigma * scale ** diffusion_group(self.in_type).q_power
         degrees = [degree for share in self._shares for degree in share.of_q]
         matrices = q_matrices(out_q, q, width, degrees, self.table, self.basis.even)
-        return matrices.split([len(share.of_q) for share in self._shares], dim=1)
+        return torch.split(matrices, [len(share.of_q) for share in self._shares], dim=1)
 
     def _contract(
         self, p: int, share: Share, x: Tensor, of_q: list[Tensor], operators: list[list[AxisOperator]]
@@ -238,8 +238,9 @@ class DiffusionGroupConv(PathWeights):
     def _weighted(x: Tensor, matrix: Tensor) -> Tensor:
         """`(batch, in, samples, *space)` to `(batch * out samples, in * functions, *space)`."""
         rows = matrix.transpose(1, 2).flatten(1, 2).unsqueeze(1)  # (batch, 1, out samples * functions, samples)
-        y = (rows @ x.flatten(3)).unflatten(2, (matrix.shape[2], matrix.shape[1]))
-        return y.transpose(1, 2).reshape(-1, x.shape[1] * matrix.shape[1], *x.shape[3:])
+        y = rows @ x.flatten(3)
+        y = y.reshape(*x.shape[:2], matrix.shape[2], matrix.shape[1], -1).transpose(1, 2)
+        return y.reshape(-1, x.shape[1] * matrix.shape[1], *x.shape[3:])
 
     def _p_first(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import pi
+from math import pi, pow
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ def each_q(function: Callable[..., Tensor], x: Tensor, *arguments: Any) -> Tenso
         expected = "a field of the axes (batch, channels, samples, *space)"
         raise ScaleGroupError(expected, tuple(x.shape), "samples of q-space are the third axis")
     y = function(x.transpose(1, 2).flatten(0, 1), *arguments)
-    return y.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+    return y.reshape(x.shape[0], x.shape[2], *y.shape[1:]).transpose(1, 2)
 
 
 def as_q(q: Any, name: str, dim: int, x: Tensor, samples: int | None = None) -> Tensor:
@@ -86,7 +86,7 @@ def quadrature(q: Tensor, width: float, antipodal: bool) -> Tensor:
     """
     others = mirrored(q) if antipodal else q
     squares = (q.unsqueeze(-2) - others.unsqueeze(-3)).square().sum(dim=-1) / width**2
-    return (2 * pi) ** (q.shape[-1] / 2) / torch.exp(-squares / 2).sum(dim=-1)
+    return pow(2 * pi, q.shape[-1] / 2) / torch.exp(-squares / 2).sum(dim=-1)
 
 
 def q_matrices(

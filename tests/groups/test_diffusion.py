@@ -7,7 +7,7 @@ import pytest
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import DiffusionElement, DiffusionGroup, Group, ScaleTranslationGroup
-from scalegroup.representations import Representation
+from scalegroup.representations import Irrep, Representation
 from scalegroup.testing import GroupContract, RepresentationContract
 
 POWERS = {"p": (1, 0), "q": (0, 1), "joint": (1, -1)}
@@ -30,7 +30,7 @@ class TestJoint(GroupContract):
 
 class TestRegular(RepresentationContract):
     def make_representation(self) -> Representation:
-        return DiffusionGroup("q", dim=3, rotations="octahedral").irrep("T1")
+        return Irrep(DiffusionGroup("q", dim=3, rotations="octahedral"), "T1")
 
 
 @pytest.mark.parametrize("acts_on", POWERS)

@@ -35,7 +35,7 @@ class OnSamples(EquivariantModule):
         if isinstance(self.layer, DiffusionPool):
             return y
         numbers = self.layer.out_type.num_fields
-        return y.unflatten(1, (numbers, -1)).transpose(2, 3).flatten(1, 3)
+        return y.reshape(len(y), numbers, -1, *y.shape[2:]).transpose(2, 3).flatten(1, 3)
 
 
 class TestLift(LayerContract):
