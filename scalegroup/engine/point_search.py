@@ -20,33 +20,17 @@ _OTHER_DEVICES = 1 << 26
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """For each target the sources near it, one list behind the other: target i has `index[start[i]:start[i + 1]]`.
+    """The sources near each target: target i has `index[first[i] : first[i] + counts[i]]`, in ascending order.
 
     Attributes:
-        start: `(targets + 1,)`, ascending.
-        index: `(edges,)`, sources, ascending for each target.
-        sources: how many sources there are.
-        symmetric: whether targets and sources are the same points, so that nearness goes both ways. Default False.
+        first: `(targets,)`, where the list of each target begins.
+        counts: `(targets,)`, how long it is.
+        index: `(edges,)`, all lists, in any order of the targets.
     """
 
-    start: Tensor
+    first: Tensor
+    counts: Tensor
     index: Tensor
-    sources: int
-    symmetric: bool = False
-
-    @cached_property
-    def counts(self) -> Tensor:
-        """How many sources each target has."""
-        return self.start[1:] - self.start[:-1]
-
-    @cached_property
-    def transposed(self) -> Neighbours:
-        """For each source the targets that it is near to."""
-        if self.symmetric:
-            return self
-        targets = torch.repeat_interleave(torch.arange(len(self.counts), device=self.index.device), self.counts)
-        order = torch.argsort(self.index, stable=True)
-        return listed(self.index[order], targets[order], self.sources, len(self.counts))
 
     @cached_property
     def by_count(self) -> tuple[Tensor, list[int]]:
@@ -56,16 +40,20 @@ class Neighbours:
 
     def padded(self, targets: Tensor, width: int) -> tuple[Tensor, Tensor]:
         """The sources of some targets, `(n, width)`, and which of the entries are none."""
-        places = self.start[targets, None] + torch.arange(width, device=self.index.device)
-        beyond = places >= self.start[targets + 1, None]
-        return self.index[places.clamp_(max=len(self.index) - 1)], beyond
+        columns = torch.arange(width, device=self.index.device)
+        beyond = columns >= self.counts[targets, None]
+        places = (self.first[targets, None] + columns).clamp_(max=len(self.index) - 1)
+        return self.index.index_select(0, places.flatten()).view(-1, width), beyond
+
+    def tolist(self) -> list[list[int]]:
+        """The list of each target."""
+        lists = zip(self.first.tolist(), self.counts.tolist(), strict=True)
+        return [self.index[first : first + count].tolist() for first, count in lists]
 
 
-def listed(target: Tensor, source: Tensor, targets: int, sources: int, symmetric: bool = False) -> Neighbours:
-    """Edges, sorted by their target, as lists."""
-    start = torch.zeros(targets + 1, dtype=torch.int64, device=target.device)
-    start[1:] = torch.bincount(target, minlength=targets).cumsum(0)
-    return Neighbours(start, source, sources, symmetric)
+def rows_of(columns: Tensor, index: Tensor) -> Tensor:
+    """`columns[:, index]` for an index of any shape; many times faster on the CPU."""
+    return columns.contiguous().index_select(1, index.flatten()).view(-1, *index.shape)
 
 
 def within(
@@ -87,26 +75,20 @@ def within(
         method: "tree" (SciPy, on the CPU), "blocks" (all distances, on any device), which find the same, or "auto".
 
     Example:
-        >>> near = within(torch.tensor([[0.0], [1.0], [3.0]]), radius=2.0)
-        >>> near.start.tolist(), near.index.tolist()
-        ([0, 2, 5, 7], [0, 1, 0, 1, 2, 1, 2])
+        >>> within(torch.tensor([[0.0], [1.0], [3.0]]), radius=2.0).tolist()
+        [[0, 1], [0, 1, 2], [1, 2]]
     """
-    symmetric = out_pos is None
     out_pos, out_batch = (pos, batch) if out_pos is None else (out_pos, out_batch)
-    targets, sources = [], []
+    counts = torch.zeros(len(out_pos), dtype=torch.int64, device=pos.device)
+    first, lists, length = torch.zeros_like(counts), [counts[:0]], 0
     for rows, columns in _clouds(out_pos, out_batch, pos, batch):
         find = _by_tree if _use_tree(pos, len(columns), method) else _by_blocks
-        i, j = find(out_pos[rows], pos[columns], radius)
-        targets.append(rows[i])
-        sources.append(columns[j])
-    if not targets:
-        none = torch.zeros(0, dtype=torch.int64, device=pos.device)
-        return listed(none, none, len(out_pos), len(pos), symmetric)
-    target, source = torch.cat(targets), torch.cat(sources)
-    if out_batch is not None:
-        order = torch.argsort(target, stable=True)  # clouds may come in any order
-        target, source = target[order], source[order]
-    return listed(target, source, len(out_pos), len(pos), symmetric)
+        found, j = find(out_pos[rows], pos[columns], radius)
+        counts[rows] = found
+        first[rows] = length + found.cumsum(0) - found
+        length += len(j)
+        lists.append(columns.index_select(0, j))
+    return Neighbours(first, counts, torch.cat(lists))
 
 
 def nearest(
@@ -176,7 +158,7 @@ def _use_tree(pos: Tensor, points: int, method: str) -> bool:
     return pos.device.type == "cpu" and points >= TREE_FROM and find_spec("scipy") is not None
 
 
-def _squares(a: Tensor, b: Tensor) -> Tensor:
+def squares(a: Tensor, b: Tensor) -> Tensor:
     """Squared distances, in one order of summation for all searches."""
     total = (a[0] - b[0]).square_()
     for x, y in zip(a[1:], b[1:], strict=True):
@@ -189,39 +171,34 @@ def _blocks(targets: Tensor, sources: Tensor) -> Iterator[tuple[int, Tensor]]:
     rows = max(1, BLOCK.get(sources.device.type, _OTHER_DEVICES) // len(sources))
     columns = sources.t().contiguous()[:, None]
     for start in range(0, len(targets), rows):
-        yield start, _squares(targets[start : start + rows].t()[:, :, None], columns)
+        yield start, squares(targets[start : start + rows].t()[:, :, None], columns)
 
 
 def _by_blocks(targets: Tensor, sources: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    found = []
-    for start, squares in _blocks(targets, sources):
-        edges = torch.nonzero(squares <= radius**2)
-        edges[:, 0] += start
-        found.append(edges)
-    i, j = torch.cat(found).t()
-    return i, j
+    """How many sources each target has, and these, target by target."""
+    inside = [block <= radius**2 for _, block in _blocks(targets, sources)]
+    counts = [block.sum(1) for block in inside]
+    return torch.cat(counts), torch.cat([block.nonzero(as_tuple=True)[1] for block in inside])
 
 
 def _by_tree(targets: Tensor, sources: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    tree, others = _tree(sources), _tree(targets)
     reach = radius * (1 + 1e-5)  # what rounding leaves out or lets in is decided below, as the blocks decide it
-    found = others.sparse_distance_matrix(tree, reach, output_type="ndarray")
+    found = _tree(targets).sparse_distance_matrix(_tree(sources), reach, output_type="ndarray")
     i, j = (torch.from_numpy(found[name].astype("int64")) for name in ("i", "j"))
-    inside = _squares(targets.t()[:, i], sources.t()[:, j]) <= radius**2
-    i, j = i[inside], j[inside]
-    order = torch.argsort(i * len(sources) + j)
-    return i[order], j[order]
+    inside = squares(rows_of(targets.t(), i), rows_of(sources.t(), j)) <= radius**2
+    edges = torch.sort(i[inside] * len(sources) + j[inside]).values
+    return torch.bincount(edges // len(sources), minlength=len(targets)), edges % len(sources)
 
 
 def _nearest_by_blocks(targets: Tensor, sources: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    found = [torch.topk(squares, count, largest=False, sorted=True) for _, squares in _blocks(targets, sources)]
+    found = [torch.topk(block, count, largest=False, sorted=True) for _, block in _blocks(targets, sources)]
     return torch.cat([part.values for part in found]).sqrt(), torch.cat([part.indices for part in found])
 
 
 def _nearest_by_tree(targets: Tensor, sources: Tensor, count: int) -> tuple[Tensor, Tensor]:
     _, index = _tree(sources).query(targets.detach().numpy().astype("float64"), k=[*range(1, count + 1)])
     j = torch.from_numpy(index.astype("int64"))
-    return _squares(targets.t()[:, :, None], sources.t()[:, j]).sqrt(), j
+    return squares(targets.t()[:, :, None], rows_of(sources.t(), j)).sqrt(), j
 
 
 def _tree(points: Tensor):  # type: ignore[no-untyped-def]  # SciPy's class, which is not always there

@@ -11,11 +11,11 @@ from torch import Tensor
 from scalegroup.engine.farthest import farthest_points
 from scalegroup.engine.point_basis import PointBasis
 from scalegroup.engine.point_checks import checked_batch, checked_pos, owners
-from scalegroup.engine.point_search import Neighbours, nearest, within
+from scalegroup.engine.point_search import Neighbours, nearest, rows_of, within
 from scalegroup.errors import ScaleGroupError
 
 T = TypeVar("T")
-EDGES = {"cpu": 1 << 18}  # of which numbers are computed at a time
+EDGES = {"cpu": 1 << 19}  # of which numbers are computed at a time
 _OTHER_DEVICES = 1 << 24
 
 
@@ -133,10 +133,10 @@ class Points:
 def gaussian_sums(pos: Tensor, out_pos: Tensor, near: Neighbours, basis: PointBasis, width: float) -> Tensor:
     """`Σ_j e^{-r²/2} b(r)` over the sources j around each target, r in widths: `(targets,)`."""
     sums = pos.new_zeros(len(out_pos))
-    own, other = out_pos.t(), pos.t()
+    own, other = out_pos.t(), pos.t().contiguous()
     for targets, count in chunks(near, 1, pos.device):
         index, beyond = near.padded(targets, count)
-        squares = ((other[:, index] - own[:, targets, None]) / width).square_().sum(0)
+        squares = ((rows_of(other, index) - own[:, targets, None]) / width).square_().sum(0)
         sums[targets] = basis.gauss(squares).masked_fill_(beyond, 0).sum(1)
     return sums
 

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from scalegroup.engine.autocast import at_least_float32, without_autocast
 from scalegroup.engine.contraction import Term
 from scalegroup.engine.point_basis import PointBasis
-from scalegroup.engine.point_search import Neighbours
+from scalegroup.engine.point_search import Neighbours, rows_of
 from scalegroup.engine.point_set import Points, chunks
 
 DENSITIES = ("source", "target")
@@ -63,13 +63,11 @@ class PointOperator:
     def dense(self, dtype: torch.dtype = torch.float64) -> Tensor:
         """The full matrices `(F, targets, points)`, for tests and small sets."""
         near, (p, q) = self.near, self.weights()
-        rows = torch.repeat_interleave(torch.arange(len(near.counts), device=near.index.device), near.counts)
-        u = (self.points.pos[near.index] - self.targets.pos[rows]).t() / self.width
-        values = self.basis.values(u.to(dtype))
-        for factor, index in ((p, rows), (q, near.index)):
-            values = values if factor is None else values * factor[index].to(dtype)
-        full = values.new_zeros(len(values), len(self.targets), len(self.points))
-        full[:, rows, near.index] = values
+        full = torch.zeros(len(self.basis), len(self.targets), len(self.points), dtype=dtype, device=near.index.device)
+        for i, sources in enumerate(near.tolist()):
+            u = (self.points.pos[sources] - self.targets.pos[i]).t() / self.width
+            weights = torch.ones_like(u[0]) if q is None else q[sources]
+            full[:, i, sources] = self.basis.values(u, weights if p is None else weights * p[i]).to(dtype)
         return full
 
 
@@ -199,19 +197,21 @@ class _Apply(torch.autograd.Function):
 
 def _responses(operator: PointOperator, x: Tensor, transposed: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
     """Some targets and `Σ_j A[f]_ij x_j` there, `(n, F, C)`; transposed, some sources and `Σ_i A[f]_ij x_i`."""
-    source, target = operator.points.pos.t(), operator.targets.pos.t()
-    q_row, q_near = operator.weights()
-    near = operator.near
+    near_to, (p, q) = operator.near, operator.weights()
+    others, own, weigh_others, weigh_own = operator.points, operator.targets, q, p
     if transposed:
-        near, source, target, q_row, q_near = near.transposed, target, source, q_near, q_row
+        near_to = own.near(operator.basis.support * operator.width, others)
+        others, own, weigh_others, weigh_own = own, others, p, q
     width = -operator.width if transposed else operator.width  # the offset runs from the target to the source
-    for rows, count in chunks(near, len(operator.basis) + 2 * x.shape[1], x.device):
-        index, beyond = near.padded(rows, count)
-        u = (source[:, index] - target[:, rows, None]) / width
+    far, here = others.pos.t().contiguous(), own.pos.t()
+    for rows, count in chunks(near_to, len(operator.basis) + 2 * x.shape[1], x.device):
+        index, beyond = near_to.padded(rows, count)
+        u = (rows_of(far, index) - here[:, rows, None]) / width
         weights = beyond.logical_not().to(x.dtype)
-        if q_near is not None:
-            weights *= q_near[index]
-        if q_row is not None:
-            weights *= q_row[rows, None]
+        if weigh_others is not None:
+            weights *= rows_of(weigh_others[None], index)[0]
+        if weigh_own is not None:
+            weights *= weigh_own[rows, None]
         values = operator.basis.values(u.to(x.dtype), weights)  # (F, n, K)
-        yield rows, torch.bmm(values.transpose(0, 1), x[index])
+        neighbours = x.index_select(0, index.flatten()).unflatten(0, index.shape)
+        yield rows, torch.bmm(values.transpose(0, 1), neighbours)
