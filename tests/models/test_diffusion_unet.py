@@ -1,0 +1,159 @@
+"""The U-Net for diffusion MRI: equivariant end to end, for any gradients, and what it refuses."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.fields.action import act
+from scalegroup.groups import DiffusionElement, DiffusionGroup
+from scalegroup.models import DiffusionUNet
+from scalegroup.nn import with_window
+from scalegroup.testing import Tissue, gradients
+
+
+def network(**options: Any) -> DiffusionUNet:
+    """Small, with random weights everywhere, those of the attention included."""
+    small: dict[str, Any] = {"q_channels": (2, 2), "channels": (3, 4), "strides": (2,), "spatial_dims": 2, "base": 2.0}
+    torch.manual_seed(0)
+    unet = DiffusionUNet(**{**small, **options}).double().eval()
+    if unet.pool.scorer is not None:
+        torch.nn.init.normal_(unet.pool.scorer)
+    return unet
+
+
+def group_of(unet: DiffusionUNet) -> DiffusionGroup:
+    group = unet.in_type.group
+    assert isinstance(group, DiffusionGroup)
+    return group
+
+
+def responses(unet: DiffusionUNet, g: DiffusionElement, sizes: tuple[int, int], still: bool = False) -> tuple[Any, Any]:
+    """Of a signal, and of the signal moved by g, sampled on its moved gradients; `still` tells the network the old."""
+    dim = g.group.dim
+    q, tissue = gradients(6, dim), Tissue.random(dim, spread=1.0)
+    moved = torch.as_tensor(g.act_q(q))
+    with torch.no_grad():
+        before = unet(tissue.sample(sizes[0], q)[:, 0], q)
+        after = unet(tissue.act(g).sample(sizes[1], moved)[:, 0], q if still else moved)
+    return before, after
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Relative, on the samples that both grids have about their centres."""
+    size = min(one.shape[-1], other.shape[-1])
+    parts = []
+    for x in (one, other):
+        start = (x.shape[-1] - size) // 2
+        for axis in range(2, x.ndim):
+            x = x.narrow(axis, start, size)
+        parts.append(x)
+    return float((parts[0] - parts[1]).norm() / parts[1].norm())
+
+
+@pytest.mark.parametrize("acts_on", ["p", "joint"])
+@pytest.mark.parametrize("q_pool", ["attention", "origin"])
+def test_dilations_end_to_end(acts_on: str, q_pool: str) -> None:
+    unet = network(acts_on=acts_on, scale_pool=None, q_pool=q_pool)
+    small, large = responses(unet, group_of(unet).element(s=2.0), (65, 129))
+    for before, after, same in zip(small[:-1], large[1:], large[:-1], strict=True):
+        assert distance(after, before) < 5e-3
+        assert distance(same, before) > 0.05
+
+
+def test_gradients_have_to_move_along() -> None:
+    unet = network(acts_on="joint", scale_pool=None, q_pool="mean")
+    small, large = responses(unet, group_of(unet).element(s=2.0), (65, 129), still=True)
+    assert max(distance(after, before) for before, after in zip(small[:-1], large[1:], strict=True)) > 0.02
+
+
+def test_another_diffusivity_changes_little_if_dilations_act_on_q() -> None:
+    results = []
+    for acts_on in ("q", "p"):
+        unet = network(acts_on=acts_on, num_scales=5, first=-2)
+        g = DiffusionGroup("q", 2, 2.0).element(s=2.0)
+        before, after = responses(unet, g, (33, 33))
+        results.append(distance(after, before))
+    assert results[0] < 0.05  # the window is truncated
+    assert results[1] > 2 * results[0]
+
+
+@pytest.mark.parametrize("acts_on", ["p", "q", "joint"])
+def test_rotations_of_the_grid_are_exact(acts_on: str) -> None:
+    unet = network(acts_on=acts_on, spatial_dims=3, rotations="octahedral", num_scales=2, base=2**0.5)
+    group = group_of(unet)
+    for k in group.rotations.generators:
+        before, after = responses(unet, group.element(k=k), (9, 9))
+        turned = act(unet.out_type, unet.out_type.group.element(k=k), before)  # type: ignore[attr-defined]
+        assert distance(after, turned) < 1e-12
+        assert distance(after, before) > 0.02
+        assert distance(responses(unet, group.element(k=k), (9, 9), still=True)[1], turned) > 1e-3
+
+
+def test_order_number_and_signs_of_the_gradients() -> None:
+    unet, x = network(num_scales=2), torch.rand(2, 7, 12, 11, dtype=torch.float64)
+    q = gradients(6, 2)
+    y = unet(x, q)
+    assert y.shape == (2, 1, 12, 11)
+    order, signs = torch.tensor([2, 6, 0, 5, 1, 3, 4]), torch.tensor([1, 1, -1, -1, 1, -1, 1])[:, None]
+    torch.testing.assert_close(unet(x[:, order], (signs * q)[order]), y, rtol=0, atol=1e-12)
+    assert (unet(x[:, order], q) - y).abs().max() > 1e-4
+    torch.testing.assert_close(unet(x, torch.stack([q, q])), y)
+    assert unet(torch.rand(1, 17, 12, 11, dtype=torch.float64), gradients(16, 2)).shape == (1, 1, 12, 11)
+
+
+@pytest.mark.parametrize("options", [{}, {"acts_on": "q"}, {"train_scales": 2}, {"q_pool": "origin"}])
+def test_everything_learns(options: dict[str, Any]) -> None:
+    unet = network(norm=None, **options).train()  # a norm takes away what a bias adds
+    x, q = torch.rand(1, 5, 9, 8, dtype=torch.float64), gradients(4, 2)
+    unet(x, q).square().sum().backward()
+    for name, parameter in unet.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_copies_and_windows() -> None:
+    unet = network()
+    x, q = torch.rand(1, 5, 9, 8, dtype=torch.float64), gradients(4, 2)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(unet))(x, q), unet(x, q))
+    wide = with_window(unet, num_scales=4)
+    assert list(wide.state_dict()) == list(unet.state_dict())
+    assert wide(x, q).shape == (1, 1, 9, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"acts_on": "r"}, "acts_on out of"),
+        ({"q_pool": "max"}, "q_pool out of"),
+        ({"q_channels": ()}, "q_channels of one layer at least"),
+        ({"q_channels": (0,)}, "channels"),
+        ({"out_channels": 0}, "out_channels"),
+        ({"channels": (4,)}, "length of channels"),
+        ({"q_sigma": -1.0}, "q_sigma: a positive number"),
+        ({"act": "none"}, "act out of"),
+    ],
+)
+def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ScaleGroupError, match=message):
+        network(**options)
+
+
+def test_wrong_inputs_are_refused() -> None:
+    unet = network(num_scales=2)
+    q = gradients(4, 2)
+    with pytest.raises(ScaleGroupError, match=r"input of 4 axes \(batch, samples, \*space\)"):
+        unet(torch.rand(1, 1, 5, 9, 8, dtype=torch.float64), q)
+    with pytest.raises(ScaleGroupError, match=r"q of shape \(6, 2\)"):
+        unet(torch.rand(1, 6, 9, 8, dtype=torch.float64), q)
+    with pytest.raises(ScaleGroupError, match="q of finite numbers"):
+        unet(torch.rand(1, 5, 9, 8, dtype=torch.float64), q * float("nan"))
+    with pytest.raises(ScaleGroupError, match=r"dtype torch\.float64"):
+        unet(torch.rand(1, 5, 9, 8), q)
+    with pytest.raises(ScaleGroupError, match="received list"):
+        unet([1.0], q)
