@@ -31,11 +31,11 @@ def turning_fields(group: ScaleTranslationGroup, count: int) -> FieldType:
         [(4, 1), (4, 6)]
     """
     turning = 0 if group.rotations.is_trivial else count // 2
+    blocks = [(count - turning, group.regular)]
     if group.rotations.order is None:
-        parts = ((turning - turning // 2, group.irrep(1)), (turning // 2, group.irrep(2))) if turning else ()
-    else:
-        parts = ((turning, group.quotient(_around_an_axis(group))),) if turning else ()
-    blocks = ((count - turning, group.regular), *parts)
+        blocks += [(turning - turning // 2, group.irrep(1)), (turning // 2, group.irrep(2))]
+    elif turning:
+        blocks += [(turning, group.quotient(_around_an_axis(group)))]
     return FieldType(group, tuple((multiplicity, rep) for multiplicity, rep in blocks if multiplicity))
 
 
