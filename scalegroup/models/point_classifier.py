@@ -142,12 +142,17 @@ class PointClassifier(torch.nn.Module):
             batch: the cloud of each point, integers in any order. Default None: one cloud.
             x: features `(points, in_channels)`. Default None: ones.
         """
+        y, points = self.features(pos, batch, x)
+        pooled = [self.project(pool(y, points)) for pool in self.pools]
+        return self.head(torch.cat(pooled, dim=1))  # type: ignore[no-any-return]
+
+    def features(self, pos: Any, batch: Any = None, x: Any = None) -> tuple[Tensor, nn.Points]:
+        """The equivariant part: `channels[-1]` regular fields, and the points of the last level where they live."""
         x, points = read_clouds(pos, batch, x, self.in_channels, self.relative)
         for block, stride in zip(self.blocks, self.strides, strict=True):
             targets = coarser(points, stride)
             x, points = block(x, points, targets), targets
-        pooled = [self.project(pool(x, points)) for pool in self.pools]
-        return self.head(torch.cat(pooled, dim=1))  # type: ignore[no-any-return]
+        return x, points
 
     def summary(self) -> str:
         """One line: types, levels, scales, and the number of weights."""
