@@ -15,22 +15,25 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from scalegroup.fields import FieldType
-from scalegroup.groups import Element, Group, ScaleGroup, ScaleTranslationGroup, SignedPermutations
-from scalegroup.representations import Character, DirectSum, Irrep, Regular, Representation, Scalar
+from scalegroup.groups import CompactGroup, Element, Group, ScaleGroup, ScaleTranslationGroup, SignedPermutations
+from scalegroup.representations import Character, DirectSum, Irrep, Quotient, Regular, Representation, Scalar
 
 _BASES = (2.0, 2**0.5, 1.25, 3.0, 0.5, 0.9)
 
 
-def compact_groups(dim: int) -> SearchStrategy[SignedPermutations]:
+def compact_groups(dim: int, escnn: bool = False) -> SearchStrategy[CompactGroup]:
     """Groups of symmetries of the grid: the named ones in this dimension, a mirror, and a cyclic one.
 
     Args:
         dim: number of spatial axes, 1 to 3.
+        escnn: whether groups that need escnn may come, finite and infinite ones: "c8", "o2"; "icosahedral", "so3".
     """
     trivial = SignedPermutations.trivial(dim)
     mirror = SignedPermutations([(-1, *range(2, dim + 1))])
@@ -39,7 +42,8 @@ def compact_groups(dim: int) -> SearchStrategy[SignedPermutations]:
         2: (SignedPermutations.c4(), SignedPermutations.d4()),
         3: (SignedPermutations([(2, 3, 1)]), SignedPermutations.octahedral(), SignedPermutations.full_octahedral()),
     }
-    return st.sampled_from((trivial, mirror, *named[dim]))
+    others = {1: (), 2: ("c8", "o2"), 3: ("icosahedral", "so3")}[dim] if escnn else ()
+    return st.sampled_from((trivial, mirror, *named[dim], *(CompactGroup.named(name, dim) for name in others)))
 
 
 @st.composite
@@ -80,21 +84,24 @@ def elements(group: Group, max_exponent: int = 4, max_translation: float = 8.0) 
     steps = st.integers(0, 2 * max_exponent).map(lambda n: (n + 1) // 2 * (1 if n % 2 else -1))
     if isinstance(group, ScaleTranslationGroup):
         shift = st.lists(st.floats(-max_translation, max_translation, width=32), min_size=group.dim, max_size=group.dim)
-        rotation = st.sampled_from(group.rotations.elements)
+        rotation = elements(group.rotations)
         return st.builds(lambda t, m, k: group.element(t, group.base**m, k), shift, steps, rotation)
-    if isinstance(group, SignedPermutations):
+    if isinstance(group, CompactGroup) and group.order is not None:
         return st.sampled_from(group.elements)
     if isinstance(group, ScaleGroup) and group.base is not None:
         return steps.map(group.element)
     return st.integers(0, 2**32 - 1).map(lambda seed: group.sample(np.random.default_rng(seed)))
 
 
-def representations(group: ScaleTranslationGroup, composite: bool = True) -> SearchStrategy[Representation]:
+def representations(
+    group: ScaleTranslationGroup, composite: bool = True, quotients: bool = False
+) -> SearchStrategy[Representation]:
     """Representations of a scale-translation group.
 
     Args:
         group: the group that is represented.
         composite: whether direct sums may come, too.
+        quotients: whether functions on small sets of directions may come, too.
     """
     weights = st.sampled_from((0.0, 1.0, -1.0, 0.5, 3.0))
     names = st.sampled_from(group.rotations.irreps)
@@ -103,10 +110,23 @@ def representations(group: ScaleTranslationGroup, composite: bool = True) -> Sea
         st.just(Regular(group)),
         weights.map(lambda weight: Character(group, weight)),
         st.builds(lambda name, weight: Irrep(group, name, weight), names, st.none() | weights),
+        *(_quotients(group, st.none() | weights) if quotients else ()),
     )
     if not composite:
         return simple
     return simple | st.lists(simple, min_size=1, max_size=3).map(lambda parts: DirectSum(tuple(parts)))
+
+
+def _quotients(
+    group: ScaleTranslationGroup, weights: SearchStrategy[float | None]
+) -> Iterator[SearchStrategy[Representation]]:
+    """Functions on K, if it is small, and, for symmetries of the grid, on the cosets of what a generator makes."""
+    rotations = group.rotations
+    if rotations.order is not None and rotations.order <= 8:
+        yield weights.map(lambda weight: Quotient(group, weight=weight))
+    if isinstance(rotations, SignedPermutations):
+        subgroup = SignedPermutations([rotations.generators[0].value])
+        yield weights.map(lambda weight: Quotient(group, subgroup, weight))
 
 
 def field_types(
