@@ -197,7 +197,7 @@ class HermiteBasis(Basis):
         if self.products != _products((max(self.orders),) * self.dim, "total"):
             return super().action(k)  # closed under some symmetries of the grid only
         norms = np.prod(hermite_table(self.num_functions - 1).norms[list(self.products)], axis=1)
-        return action_on_monomials(k, self.products) * norms[:, None] / norms
+        return np.asarray(action_on_monomials(k, self.products) * norms[:, None] / norms)
 
 
 def _is_count(value: object) -> bool:
