@@ -78,14 +78,14 @@ CASES: list[tuple[str, Any, dict[str, Any]]] = [
 @pytest.mark.parametrize(("rotations", "k", "options"), CASES)
 def test_rotations_of_the_grid_are_exact(rotations: str, k: Any, options: dict[str, Any]) -> None:
     found = rotation_error(unet(rotations, **options), k, size=13)
-    assert found.error < 1e-10  # measured 1e-15
+    assert found.error < 1e-12  # measured 1e-15
     assert found.trivial > 0.3
 
 
 @pytest.mark.parametrize(("rotations", "k"), [("c4", (-2, 1)), ("d4", (1, -2))])
 def test_in_the_plane(rotations: str, k: Any) -> None:
     found = rotation_error(unet(rotations, 2, num_res_units=2), k, size=17)
-    assert found.error < 1e-10
+    assert found.error < 1e-12
     assert found.trivial > 0.3
 
 
@@ -96,7 +96,7 @@ def test_without_rotations_it_is_not() -> None:
 
 
 def test_statistics_of_each_volume_do_not_turn_either() -> None:
-    assert rotation_error(unet("octahedral", norm="instance"), QUARTER, size=13).error < 1e-10
+    assert rotation_error(unet("octahedral", norm="instance"), QUARTER, size=13).error < 1e-12
 
 
 # All rotations
@@ -106,16 +106,18 @@ def test_statistics_of_each_volume_do_not_turn_either() -> None:
 def test_all_rotations(rotations: str) -> None:
     net = unet(rotations_of(rotations), sigma=1.4)
     found = rotation_error(net, rotation().tolist(), "blobs")
-    assert found.error < 5e-3
-    assert found.trivial > 0.1
+    assert found.error < 2e-3  # measured 6e-4 and 1e-3; asked for 5e-3
+    assert found.trivial > 0.3
     quarter = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
-    assert rotation_error(net, quarter, size=13).error < 1e-10
+    assert rotation_error(net, quarter, size=13).error < 1e-12
 
 
 def test_rotations_of_the_cube_alone_leave_the_others() -> None:
     field = 1 * ScaleTranslationGroup(3, num_scales=1, rotations=rotations_of("so3")).scalar
     net = unet("octahedral", sigma=1.4)
-    assert rotation_error(net, rotation().tolist(), "blobs", in_type=field, out_type=2 * field).error > 5e-3
+    assert (
+        rotation_error(net, rotation().tolist(), "blobs", in_type=field, out_type=2 * field).error > 0.1
+    )  # measured 0.4
 
 
 def test_mirror_images_are_the_same_to_o3_only() -> None:
@@ -126,8 +128,8 @@ def test_mirror_images_are_the_same_to_o3_only() -> None:
         ).error
         for name in ("so3", "o3")
     }
-    assert errors["o3"] < 1e-10
-    assert errors["so3"] > 1e-3
+    assert errors["o3"] < 1e-12
+    assert errors["so3"] > 0.1  # measured 0.4
 
 
 def rich(group: ScaleTranslationGroup, count: int) -> FieldType:
@@ -142,7 +144,7 @@ def rich(group: ScaleTranslationGroup, count: int) -> FieldType:
 def test_scale(rotations: str) -> None:
     net = unet(rotations_of(rotations), scale_pool=None)
     found = equivariance_error(net, 2**0.5, size=57, width=(2.0, 3.0))
-    assert found.per_scale < 5e-4
+    assert found.per_scale < 1e-4  # measured 2e-5, with and without rotations
     assert found.trivial > 0.3
 
 
@@ -224,7 +226,7 @@ def test_scores_do_not_turn(sampling: str) -> None:
     x = torch.randn(1, 1, 13, 13, 13, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     y = x.transpose(2, 3).flip(2)
     still, turned = (classifier(name, sampling=sampling).double() for name in ("octahedral", None))
-    assert torch.allclose(scores(still, x), scores(still, y), rtol=0, atol=1e-10)
+    assert torch.allclose(scores(still, x), scores(still, y), rtol=0, atol=1e-12)
     assert (scores(turned, x) - scores(turned, y)).norm() > 1e-2
 
 
