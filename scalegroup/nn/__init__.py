@@ -17,6 +17,7 @@ from scalegroup.nn.module import EquivariantModule, each
 from scalegroup.nn.norm import BatchNorm, GroupNorm, InstanceNorm
 from scalegroup.nn.norm_activation import NormActivation
 from scalegroup.nn.point_conv import PointGroupConv
+from scalegroup.nn.point_module import PointModule
 from scalegroup.nn.point_pool import CloudPool, FarthestPointPool, PointUpsample
 from scalegroup.nn.pointwise import Pointwise
 from scalegroup.nn.pool import ScaleBlurPool, ScaleMaxPool
@@ -53,6 +54,7 @@ __all__ = [
     "Linear",
     "NormActivation",
     "PointGroupConv",
+    "PointModule",
     "PointUpsample",
     "Points",
     "Pointwise",

@@ -18,6 +18,8 @@ from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.inputs import AnalyticField, Blobs, Waves, centred
 from scalegroup.testing.kernels import kernel_spectrum_error
 from scalegroup.testing.layers import LayerContract
+from scalegroup.testing.point_errors import PointErrors, point_error
+from scalegroup.testing.point_layers import PointLayerContract
 from scalegroup.testing.rotations import RotationErrors, rotation_error
 from scalegroup.testing.sampling import circular
 
@@ -32,6 +34,8 @@ __all__ = [
     "EquivarianceReport",
     "GroupContract",
     "LayerContract",
+    "PointErrors",
+    "PointLayerContract",
     "RepresentationContract",
     "RotationErrors",
     "Tissue",
@@ -45,6 +49,7 @@ __all__ = [
     "equivariance_error",
     "gradients",
     "kernel_spectrum_error",
+    "point_error",
     "rotation_error",
     "strategies",
 ]
