@@ -27,7 +27,7 @@ from scalegroup.representations import on_scales
 from scalegroup.symbolic import HermiteBasis
 from scalegroup.symbolic.hermite import hermite_table
 
-SLAB_BYTES = 1 << 27  # of what a part of the samples makes on the way; more samples are worked off one after the other
+SLAB_BYTES = 1 << 28  # of what a part of the samples makes on the way; more samples are worked off one after the other
 
 
 def diffusion_group(field: FieldType) -> DiffusionGroup:
@@ -271,7 +271,7 @@ class DiffusionGroupConv(PathWeights):
                     y[:, :, :, :, operator].permute(0, 2, 3, 1, 4).flatten(2, 3)
                 )  # (batch, out, functions * samples, V)
                 mixed = (columns @ rows).unflatten(3, space)
-                results[target] = results[target] + mixed if target in results else mixed
+                results[target] = results[target].add_(mixed) if target in results else mixed
         return torch.stack([results[n] for n in range(len(results))], dim=2)
 
     def extra_repr(self) -> str:
