@@ -21,13 +21,15 @@ from scalegroup.interop.escnn.representations import escnn_group
 from scalegroup.nn.module import group_of
 
 
-class _Copied(torch.nn.Module):
-    """A module whose copies share escnn's groups and types, which cannot be copied."""
+class SharedTypes(torch.nn.Module):
+    """A module with parts from escnn; its copies share their groups and types, which escnn does not let be copied."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        for value in (value for part in self.modules() for value in vars(part).values()):
-            if isinstance(value, escnn.FieldType | gspaces.GSpace | group.Group | group.Representation):
-                memo[id(value)] = value
+        kept = escnn.FieldType | gspaces.GSpace | group.Group | group.GroupElement | group.Representation
+        for part in self.modules():
+            for value in vars(part).values():
+                inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+                memo.update({id(item): item for item in (value, *inside) if isinstance(item, kept)})
         twin = type(self).__new__(type(self))
         memo[id(self)] = twin
         twin.__dict__.update(deepcopy(self.__dict__, memo))
@@ -50,7 +52,7 @@ class Channels(torch.nn.Module):
 
 
 @final
-class _AsEscnn(_Copied, escnn.EquivariantModule):  # type: ignore[misc]
+class _AsEscnn(SharedTypes, escnn.EquivariantModule):  # type: ignore[misc]
     """What `as_escnn` returns."""
 
     def __init__(self, layer: ours.EquivariantModule, in_type: Any, out_type: Any) -> None:
@@ -185,7 +187,7 @@ def _samples(fiber: Any) -> list[Any]:
 
 
 @final
-class _FromEscnn(_Copied, ours.EquivariantModule):
+class _FromEscnn(SharedTypes, ours.EquivariantModule):
     """What `from_escnn` returns."""
 
     def __init__(self, module: Any, in_type: FieldType, out_type: FieldType) -> None:
