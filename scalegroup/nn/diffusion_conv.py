@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scalegroup.engine import METHODS, AxisOperator, Contraction, Term, contract
+from scalegroup.engine import METHODS
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import DiffusionGroup
 from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import Taps, declared_error
-from scalegroup.nn.diffusion_basis import DiffusionBasis, Share
+from scalegroup.nn.diffusion_basis import DiffusionBasis
+from scalegroup.nn.diffusion_contraction import Work, contract_samples
 from scalegroup.nn.diffusion_space import as_q, q_matrices
 from scalegroup.nn.grid import GridModule, choice, positive
 from scalegroup.nn.initialisation import weight_std
@@ -26,8 +27,6 @@ from scalegroup.nn.paths import check_blocks, out_window
 from scalegroup.representations import on_scales
 from scalegroup.symbolic import HermiteBasis
 from scalegroup.symbolic.hermite import hermite_table
-
-SLAB_BYTES = 1 << 28  # of what a part of the samples makes on the way; more samples are worked off one after the other
 
 
 def diffusion_group(field: FieldType) -> DiffusionGroup:
@@ -182,9 +181,14 @@ class DiffusionGroupConv(PathWeights):
         parts = self.split(x, self.in_type)
         results: list[Tensor | None] = [None] * len(self.out_type.blocks)
         for p, (i, j) in enumerate(self.paths):
+            out_rep = self.out_type.blocks[j][1]
+            coefficients, terms, scales = self.coefficients(p), self.terms(i, j), len(self.scales_of(out_rep))
+            share_of_scale = 1.0 if on_scales(out_rep) else 1 / len(operators)  # a projection is a mean
             for n, share in enumerate(self._shares):
-                of_q = [power * each[n] for power, each in zip(self._powers(i, j), matrices, strict=True)]
-                y = self._contract(p, share, parts[i], of_q, operators)
+                powers = zip(self._powers(i, j), matrices, strict=True)
+                of_q = [(share_of_scale * power * each[n]).to(x.dtype) for power, each in powers]
+                work = Work(of_q, operators, share.of_p, terms, scales, self.method)
+                y = contract_samples(parts[i], coefficients[..., [list(row) for row in share.places]], work)
                 known = results[j]
                 results[j] = y if known is None else known + y
         return self.join(self.apply_bias(cast(list[Tensor], results)))
@@ -195,84 +199,6 @@ class DiffusionGroupConv(PathWeights):
         degrees = [degree for share in self._shares for degree in share.of_q]
         matrices = q_matrices(out_q, q, width, degrees, self.table, self.basis.even)
         return torch.split(matrices, [len(share.of_q) for share in self._shares], dim=1)
-
-    def _contract(
-        self, p: int, share: Share, x: Tensor, of_q: list[Tensor], operators: list[list[AxisOperator]]
-    ) -> Tensor:
-        """One path and share of `(batch, in, scales, samples, *space)`."""
-        i, j = self.paths[p]
-        coefficients = self.coefficients(p)[..., [list(places) for places in share.places]]  # (O, C, T, Fq, Fp)
-        terms = self.terms(i, j)
-        if not on_scales(self.out_type.blocks[j][1]):  # the mean over the scales
-            of_q = [matrix / len(of_q) for matrix in of_q]
-        of_q = [matrix.to(x.dtype) for matrix in of_q]
-        outputs, inputs, _, functions, _ = coefficients.shape
-        samples, out_samples = x.shape[3], of_q[0].shape[2]
-        # What comes first makes `functions` numbers of each: it should be what has fewer.
-        if out_samples * inputs * functions <= samples * outputs:
-            return self._q_first(coefficients, share, x, of_q, operators, terms, j)
-        return self._p_first(coefficients, share, x, of_q, operators, terms, j)
-
-    def _q_first(
-        self,
-        coefficients: Tensor,
-        share: Share,
-        x: Tensor,
-        of_q: list[Tensor],
-        operators: list[list[AxisOperator]],
-        terms: Sequence[Term],
-        j: int,
-    ) -> Tensor:
-        """Functions of q-space are more input channels of a contraction over positions, at each output sample."""
-        weight = coefficients.permute(0, 1, 3, 2, 4).flatten(1, 2)
-        count = len(self.scales_of(self.out_type.blocks[j][1]))
-        plan = Contraction(share.of_p, tuple(term._replace(source=n) for n, term in enumerate(terms)), (count,))
-        pieces = []
-        for slab in _slabs(of_q[0].shape[2], len(terms) * weight.shape[1] * _bytes(x)):
-            sources = [self._weighted(x[:, :, term.source], of_q[term.operator][:, :, slab]) for term in terms]
-            y = contract([torch.stack(sources, dim=2)], weight, operators, plan, self.method)[0]
-            pieces.append(y.unflatten(0, (x.shape[0], -1)).movedim(1, 3))
-        return torch.cat(pieces, dim=3) if len(pieces) > 1 else pieces[0]
-
-    @staticmethod
-    def _weighted(x: Tensor, matrix: Tensor) -> Tensor:
-        """`(batch, in, samples, *space)` to `(batch * out samples, in * functions, *space)`."""
-        rows = matrix.transpose(1, 2).flatten(1, 2).unsqueeze(1)  # (batch, 1, out samples * functions, samples)
-        y = rows @ x.flatten(3)
-        y = y.reshape(*x.shape[:2], matrix.shape[2], matrix.shape[1], -1).transpose(1, 2)
-        return y.reshape(-1, x.shape[1] * matrix.shape[1], *x.shape[3:])
-
-    def _p_first(
-        self,
-        coefficients: Tensor,
-        share: Share,
-        x: Tensor,
-        of_q: list[Tensor],
-        operators: list[list[AxisOperator]],
-        terms: Sequence[Term],
-        j: int,
-    ) -> Tensor:
-        """Functions of q-space are more output channels, whose samples are then mixed; autograd need not keep them."""
-        outputs, _, _, functions, _ = coefficients.shape
-        weight = coefficients.permute(0, 3, 1, 2, 4).flatten(0, 1)
-        targets = {term.operator: term.target for term in terms}
-        plan = Contraction(share.of_p, tuple(term._replace(target=term.operator) for term in terms), (len(targets),))
-        results: dict[int, Tensor] = {}
-        batch = x.shape[0]
-        for slab in _slabs(x.shape[3], len(targets) * weight.shape[0] * _bytes(x)):
-            source = x[:, :, :, slab].movedim(3, 1)
-            taken = source.shape[1]
-            y = contract([source.flatten(0, 1)], weight, operators, plan, self.method)[0]
-            space = y.shape[3:]
-            y = y.reshape(batch, taken, outputs, functions, len(targets), -1)
-            for operator, target in targets.items():
-                columns = of_q[operator][..., slab].transpose(1, 2).flatten(2).unsqueeze(1)
-                rows = (
-                    y[:, :, :, :, operator].permute(0, 2, 3, 1, 4).flatten(2, 3)
-                )  # (batch, out, functions * samples, V)
-                mixed = (columns @ rows).unflatten(3, space)
-                results[target] = results[target].add_(mixed) if target in results else mixed
-        return torch.stack([results[n] for n in range(len(results))], dim=2)
 
     def extra_repr(self) -> str:
         """Types, order and width in q, then what differs from the defaults; the rest stands below."""
@@ -305,14 +231,3 @@ def check_samples(layer: Any, x: Any) -> Tensor:
         raise ScaleGroupError(expected, received, "samples of q-space are the third axis")
     layer.check(x[:, :, 0])
     return x
-
-
-def _bytes(x: Tensor) -> int:
-    """Of one channel and sample at one scale, for the whole batch."""
-    return x[:, 0, 0, 0].numel() * x.element_size()
-
-
-def _slabs(count: int, size: int) -> list[slice]:
-    """Parts of so many samples, each of which makes `size` bytes."""
-    step = max(1, SLAB_BYTES // max(1, size))
-    return [slice(start, min(start + step, count)) for start in range(0, count, step)]

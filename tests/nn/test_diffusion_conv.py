@@ -10,8 +10,17 @@ from torch import Tensor
 
 from scalegroup.fields import FieldType
 from scalegroup.groups import DiffusionGroup
-from scalegroup.nn import BatchNorm, DiffusionGroupConv, EquivariantModule, GroupConv, Pointwise, Sequential, each_q
-from scalegroup.nn import diffusion_conv as module
+from scalegroup.nn import (
+    BatchNorm,
+    DiffusionGroupConv,
+    EquivariantModule,
+    GroupConv,
+    Pointwise,
+    Sequential,
+    diffusion_contraction,
+    diffusion_conv,
+    each_q,
+)
 from scalegroup.testing import Tissue, diffusion_error, gradients
 
 ACTS_ON = ("p", "q", "joint")
@@ -245,12 +254,10 @@ def test_both_orders_of_work_and_slabs_agree(kind: str, monkeypatch: pytest.Monk
     out_q = torch.zeros(1, 2) if kind == "origin" else None
     y = layer(x, q, out_q)
     assert y.shape[:3] == (2, layer.out_type.size, 1 if kind == "origin" else 7)
-    for name in ("_q_first", "_p_first"):
+    monkeypatch.setattr(diffusion_contraction, "SLAB_BYTES", 1)
+    for order in (diffusion_contraction.q_first, diffusion_contraction.p_first):
         with monkeypatch.context() as patch:
-            other = getattr(DiffusionGroupConv, name)
-            for replaced in ("_q_first", "_p_first"):
-                patch.setattr(DiffusionGroupConv, replaced, other)
-            patch.setattr(module, "SLAB_BYTES", 1)
+            patch.setattr(diffusion_conv, "contract_samples", order)
             torch.testing.assert_close(layer(x, q, out_q), y, rtol=0, atol=1e-12)
 
 
