@@ -153,6 +153,8 @@ def members(batch: Tensor) -> dict[int, Tensor]:
 def _use_tree(pos: Tensor, points: int, method: str) -> bool:
     if method not in SEARCHES:
         raise ScaleGroupError(f"a search out of {SEARCHES}", repr(method), "'auto' chooses by the number of points")
+    if method == "tree" and pos.device.type != "cpu":
+        raise ScaleGroupError("positions on the CPU for method='tree'", pos.device, "'blocks' works on any device")
     if method != "auto":
         return method == "tree"
     return pos.device.type == "cpu" and points >= TREE_FROM and find_spec("scipy") is not None
@@ -196,7 +198,7 @@ def _nearest_by_blocks(targets: Tensor, sources: Tensor, count: int) -> tuple[Te
 
 
 def _nearest_by_tree(targets: Tensor, sources: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    _, index = _tree(sources).query(targets.detach().numpy().astype("float64"), k=[*range(1, count + 1)])
+    _, index = _tree(sources).query(targets.numpy().astype("float64"), k=[*range(1, count + 1)])
     j = torch.from_numpy(index.astype("int64"))
     return squares(targets.t()[:, :, None], rows_of(sources.t(), j)).sqrt(), j
 
@@ -206,4 +208,4 @@ def _tree(points: Tensor):  # type: ignore[no-untyped-def]  # SciPy's class, whi
         from scipy.spatial import cKDTree
     except ModuleNotFoundError as error:
         raise missing_extra("scipy", "points") from error
-    return cKDTree(points.detach().cpu().numpy().astype("float64"))
+    return cKDTree(points.numpy().astype("float64"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from scalegroup.engine import Points, autocasts
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.nn.module import EquivariantModule, group_of
+
+_UNTRACED: set[type] = set()
 
 
 class PointModule(EquivariantModule):
@@ -18,7 +21,19 @@ class PointModule(EquivariantModule):
     They take `layer(x, pos, batch)`, with `batch` as in PyTorch Geometric; or `layer(x, points)` with an `nn.Points`,
     in which the layers of a network share what they find out about the positions; or `layer(data)` with any object
     that has `x`, `pos` and perhaps `batch`.
+
+    `torch.compile` calls them between its graphs, because how many neighbours there are depends on the numbers in the
+    positions; `fullgraph=True` and `torch.export` are therefore not possible.
     """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """A new layer, also where one is unpickled: from here on the compiler leaves it out of its graphs."""
+        layer = super().__new__(cls, *args, **kwargs)
+        for kind in cls.__mro__:  # not where the class is made: to tell the compiler is to load it
+            if issubclass(kind, PointModule) and "forward" in vars(kind) and kind not in _UNTRACED:
+                kind.forward = torch.compiler.disable(kind.forward)
+                _UNTRACED.add(kind)
+        return layer
 
     def __init__(self, in_type: FieldType, out_type: FieldType) -> None:
         super().__init__(in_type, out_type)

@@ -131,6 +131,7 @@ def largest_error(value: Tensor, wanted: Tensor) -> float:
     """`max |value - wanted| / max |wanted|`; nan where there is nothing to compare."""
     if not wanted.numel():
         return math.nan
+    value, wanted = value.detach(), wanted.detach()
     return float((value - wanted).abs().max() / wanted.abs().max().clamp(min=1e-30))
 
 
