@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -19,7 +19,7 @@ from scalegroup.models.checks import as_channels, as_count, as_strides, as_train
 from scalegroup.models.fields import turning_fields
 from scalegroup.models.runs import ScaleRuns
 from scalegroup.models.unet import UNet
-from scalegroup.nn.module import Samples, group_of
+from scalegroup.nn.module import Samples, group_of, has_scales
 
 
 class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
@@ -43,6 +43,10 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         q_pool: "attention" (default) or "mean", see `nn.DiffusionPool`; or "origin": the last of the first layers
             gathers all samples at q = 0, which is cheap.
         antipodal: signals are even in q, see `nn.DiffusionGroupConv`. Default True.
+        voxelwise: kernels are not narrower than voxels, so a stack of them blurs. With this option each of the first
+            layers also has kernels that are a point in p (`sigma=None` in `nn.DiffusionGroupConv`), and what they find
+            leads to the output past the U-Net, through two pointwise layers, as well. For maps as fine as voxels.
+            Default False.
         base: ratio of neighbouring scales. Default √2.
         num_scales: number of scales. Default 3.
         first: exponent of the first scale. Default 0.
@@ -89,6 +93,7 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         q_sigma: float = 0.5,
         q_pool: str = "attention",
         antipodal: bool = True,
+        voxelwise: bool = False,
         base: float = 2**0.5,
         num_scales: int = 3,
         first: int = 0,
@@ -112,7 +117,7 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         recipe = Recipe(act, norm, dropout)
         fields = [signal, *(turning_fields(group, count) for count in inner), last * group.regular]
         six = {**shared, "q_sigma": q_sigma, "antipodal": antipodal}
-        self.first_layers = torch.nn.ModuleList(_Unit(recipe, *pair, **six) for pair in pairwise(fields))
+        self.first_layers = torch.nn.ModuleList(_Unit(recipe, *pair, voxelwise, six) for pair in pairwise(fields))
         self.q_pool = q_pool
         pool_mode = "attention" if q_pool == "attention" else "mean"
         self.pool = nn.DiffusionPool(fields[-1], pool_mode, q_sigma, antipodal)
@@ -137,6 +142,7 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         self.train_scales = as_train_scales(train_scales) if group.p_power else None
         beyond, divisor = self.unet.beyond, total_stride(as_strides(strides))
         self.to_haar = nn.ToHaar(self.pool.out_type, sigma, divisor, beyond) if group.p_power else None
+        self.past = _past(recipe, self.pool.out_type, out_channels) if voxelwise and scale_pool is not None else None
         self.out_type = self.unet.out_type
 
     def forward(self, x: Tensor, q: Tensor) -> Samples:
@@ -155,6 +161,11 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
                 samples = torch.zeros_like(q[..., :1, :])
             x = layer(x, q, samples)
         pooled = self.pool(x, samples)
+        y = self._on_positions(pooled, space)
+        return y if self.past is None else y + self.past(pooled)
+
+    def _on_positions(self, pooled: Tensor, space: Sequence[int]) -> Samples:
+        """The U-Net, without its lifting where the fields have scales already."""
         if self.to_haar is None:
             whole: Samples = self.unet(pooled)
             return whole
@@ -169,16 +180,30 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
 class _Unit(nn.EquivariantModule):
     """A convolution on positions and q-space, then norm, dropout and activation at each sample."""
 
-    def __init__(self, recipe: Recipe, in_type: FieldType, out_type: FieldType, **options: Any) -> None:
+    def __init__(
+        self, recipe: Recipe, in_type: FieldType, out_type: FieldType, voxelwise: bool, options: Mapping[str, Any]
+    ) -> None:
         super().__init__(in_type, out_type)
-        self.conv = nn.DiffusionGroupConv(in_type, recipe.before_adn(out_type), **options)
+        made = recipe.before_adn(out_type)
+        self.conv = nn.DiffusionGroupConv(in_type, made, **options)
+        point = {name: options[name] for name in ("order", "q_sigma", "antipodal")}
+        self.point = nn.DiffusionGroupConv(in_type, made, sigma=None, bias=False, **point) if voxelwise else None
         layers = recipe.adn(out_type)
         self.rest = nn.Sequential(*layers) if layers else None
 
     def forward(self, x: Tensor, q: Tensor, out_q: Tensor) -> Tensor:
         """`(batch, in_type.size, samples, *space)` to `(batch, out_type.size, out samples, *space)`."""
         y: Tensor = self.conv(x, q, out_q)
+        if self.point is not None:
+            y = y + self.point(x, q, out_q)
         return y if self.rest is None else nn.each_q(self.rest, y)
+
+
+def _past(recipe: Recipe, field: FieldType, out_channels: int) -> nn.Sequential:
+    """Two layers at each voxel and scale, and the mean over the scales."""
+    out: FieldType = out_channels * field.blocks[0][1]
+    layers = [nn.Linear(field, field), *recipe.adn(field), nn.Linear(field, out)]
+    return nn.Sequential(*layers, *([nn.ScalePool(out, "mean")] if has_scales(out) else []))
 
 
 def _layers(value: object) -> tuple[int, ...]:

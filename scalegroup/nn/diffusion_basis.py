@@ -37,6 +37,7 @@ class DiffusionBasis(Basis):
         order: the largest total degree `|α| + |β|`.
         space: number of axes of each of the two spaces. Default 3.
         even: keep the functions with `ψ_β(-v) = ψ_β(v)` alone, as signals of diffusion are. Default True.
+        p_order: the largest degree `|α|` in p. Default None: `order`.
 
     Raises:
         ScaleGroupError: as `HermiteBasis`.
@@ -52,6 +53,7 @@ class DiffusionBasis(Basis):
     order: int = 2
     space: int = 3
     even: bool = True
+    p_order: int | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.order, tuple | list):
@@ -76,7 +78,12 @@ class DiffusionBasis(Basis):
     @property
     def _kept(self) -> list[int]:
         """Places of the kernels among all products of this order."""
-        return [n for n, p in enumerate(self._all.products) if not (self.even and sum(p[self.space :]) % 2)]
+        highest = self.order if self.p_order is None else self.p_order
+        return [
+            n
+            for n, degrees in enumerate(self._all.products)
+            if sum(degrees[: self.space]) <= highest and not (self.even and sum(degrees[self.space :]) % 2)
+        ]
 
     def functions(self, u: npt.ArrayLike) -> Array:
         """The functions `h_0 … h_order` of one axis: shape `S` -> `(order + 1, *S)`."""

@@ -53,7 +53,8 @@ class DiffusionGroupConv(PathWeights):
         in_type: type of the input field, of a `DiffusionGroup`.
         out_type: type of the output field.
         order: largest total degree, in p and q together. Default 2.
-        sigma: width of the kernel in p at scale 1, in samples of the output grid. Default 1.0.
+        sigma: width of the kernel in p at scale 1, in samples of the output grid. Default 1.0. None: the kernel is a
+            point in p, so that each position is seen by itself, and `order` is that in q.
         q_sigma: width of the kernel in q at scale 1, in the unit of `q`. Default 0.5: half of what separates b = 0
             from b = b_ref.
         antipodal: for signals with `F(p,-q) = F(p,q)`, as those of diffusion are: each sample counts at its antipode
@@ -93,7 +94,7 @@ class DiffusionGroupConv(PathWeights):
         out_type: FieldType,
         order: int = 2,
         *,
-        sigma: float = 1.0,
+        sigma: float | None = 1.0,
         q_sigma: float = 0.5,
         antipodal: bool = True,
         support: float = 4.5,
@@ -114,18 +115,18 @@ class DiffusionGroupConv(PathWeights):
         check_blocks(in_type)
         check_blocks(out_type)
         super().__init__(in_type, out_window(in_type, out_type, scale_extent, scale_padding, transposed=False))
-        self.basis = DiffusionBasis(order, group.dim, bool(antipodal))
+        self.basis = DiffusionBasis(order, group.dim, bool(antipodal), 0 if sigma is None else None)
         self.q_sigma = positive(q_sigma, "q_sigma")
         self.scale_extent = scale_extent
         self.scale_padding = scale_padding
         self.scale_basis = None
         self.admissible = bool(admissible)
         self.method = choice(method, METHODS, "method")
-        self.positions = _Positions(
+        self.positions = (_Points if sigma is None else _Positions)(
             self.in_type,
             self.out_type,
-            HermiteBasis(self.basis.order, group.dim),
-            sigma=sigma,
+            HermiteBasis(0 if sigma is None else self.basis.order, group.dim),
+            sigma=1.0 if sigma is None else sigma,
             support=support,
             stride=stride,
             padding=padding,
@@ -134,6 +135,9 @@ class DiffusionGroupConv(PathWeights):
         if not group.rotations.is_trivial and len(set(self.positions.stride)) > 1:
             hint = "rotations mix the axes; leave them out of the group, or use one stride"
             raise ScaleGroupError("one stride for all axes of a group with rotations", self.positions.stride, hint)
+        if sigma is None and set(self.positions.stride) != {1}:
+            hint = "what a coarse grid cannot hold has to be removed; use nn.Downsample"
+            raise ScaleGroupError("stride=1 for kernels without extent in p", self.positions.stride, hint)
         self.positions.build()
         self.find_paths()
         self.build()
@@ -154,7 +158,10 @@ class DiffusionGroupConv(PathWeights):
 
     def weight_std(self, white: bool) -> NDArray[np.float64]:
         """As for a grid of six dimensions: samples of q-space are about as far apart as its kernels are wide."""
-        return weight_std(self.basis, self.positions.sigma, white)
+        std = weight_std(self.basis, self.positions.sigma, white)
+        if isinstance(self.positions, _Points):  # of unit mass, where the Gaussian's is this
+            std[0] *= float(self.positions.basis.means[0]) ** self.positions.basis.dim
+        return std
 
     @property
     def declared_error(self) -> float:
@@ -220,6 +227,18 @@ class _Positions(GridModule):
         stride = (1,) * self.basis.dim
         unusual = self.unusual(support=4.5, stride=stride, padding="same", padding_mode="zeros")
         return ", ".join([f"sigma={self.sigma:g}", *unusual])
+
+
+class _Points(_Positions):
+    """The kernels of positions that are a point at all scales."""
+
+    def sample(self, stride: int, scale: float, half: int = 0) -> Taps:
+        """One tap."""
+        return Taps(np.ones((1, 1)), 0, 0.0, 0.0, np.zeros(1), "own")
+
+    def extra_repr(self) -> str:
+        """What there is to say."""
+        return "sigma=None"
 
 
 def check_samples(layer: Any, x: Any) -> Tensor:

@@ -85,7 +85,10 @@ def test_another_diffusivity_changes_little_if_dilations_act_on_q() -> None:
 
 @pytest.mark.parametrize("acts_on", ["p", "q", "joint"])
 def test_rotations_of_the_grid_are_exact(acts_on: str) -> None:
-    unet = network(acts_on=acts_on, spatial_dims=3, rotations="octahedral", num_scales=2, base=2**0.5)
+    voxelwise = acts_on != "joint"
+    unet = network(
+        acts_on=acts_on, spatial_dims=3, rotations="octahedral", num_scales=2, base=2**0.5, voxelwise=voxelwise
+    )
     group = group_of(unet)
     for k in group.rotations.generators:
         before, after = responses(unet, group.element(k=k), (9, 9))
@@ -107,7 +110,9 @@ def test_order_number_and_signs_of_the_gradients() -> None:
     assert unet(torch.rand(1, 17, 12, 11, dtype=torch.float64), gradients(16, 2)).shape == (1, 1, 12, 11)
 
 
-@pytest.mark.parametrize("options", [{}, {"acts_on": "q"}, {"train_scales": 2}, {"q_pool": "origin"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"acts_on": "q", "voxelwise": True}, {"train_scales": 2, "voxelwise": True}, {"q_pool": "origin"}]
+)
 def test_everything_learns(options: dict[str, Any]) -> None:
     unet = network(norm=None, **options).train()  # a norm takes away what a bias adds
     x, q = torch.rand(1, 5, 9, 8, dtype=torch.float64), gradients(4, 2)
@@ -115,6 +120,24 @@ def test_everything_learns(options: dict[str, Any]) -> None:
     for name, parameter in unet.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_what_is_seen_in_a_voxel_alone_leads_past_the_unet() -> None:
+    x, q = torch.rand(1, 5, 9, 8, dtype=torch.float64), gradients(4, 2)
+    blurred, fine = network(), network(voxelwise=True)
+    with torch.no_grad():
+        for parameter in fine.unet.parameters():
+            parameter.zero_()
+        for layer in fine.first_layers:
+            layer.conv.weights[0].zero_()  # type: ignore[union-attr, index]
+        y = fine(x, q)
+        x[..., 4, 4] += 1.0
+        changed = (fine(x, q) - y).abs()[0, 0]
+    assert changed[4, 4] > 1e-3
+    changed[4, 4] = 0.0
+    assert changed.max() < 1e-12
+    assert blurred.past is None
+    assert network(voxelwise=True, scale_pool=None).past is None
 
 
 def test_copies_and_windows() -> None:

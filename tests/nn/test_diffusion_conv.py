@@ -64,6 +64,23 @@ def test_dilations(acts_on: str, dim: int) -> None:
     assert idle > 0.1
 
 
+@pytest.mark.parametrize("acts_on", ACTS_ON)
+def test_kernels_that_are_a_point_in_p_are_exact(acts_on: str) -> None:
+    group = group_of(acts_on)
+    layer = DiffusionGroupConv(1 * group.scalar, 3 * group.regular, sigma=None, order=4)
+    assert layer.declared_error == 0
+    error, idle = diffusion_error(layer, group.element(s=2.0))
+    assert error < 1e-12
+    assert idle > 0.1 if acts_on != "p" else idle < 1e-12  # then all scales are alike
+    x, q = noise(1, 1, 5, 6, 6), gradients(4, 2)
+    y = layer.double()(x, q)
+    x[..., 3, 3] += 1.0
+    changed = (layer(x, q) - y).abs().amax(dim=(0, 1, 2))
+    assert changed[3, 3] > 0.1
+    changed[3, 3] = 0.0
+    assert changed.max() < 1e-12  # no other position sees it
+
+
 def test_dilations_in_three_dimensions() -> None:
     group = group_of("joint", 3, num_scales=2)
     layer = DiffusionGroupConv(1 * group.scalar, 1 * group.regular)

@@ -101,6 +101,8 @@ def test_wrong_types_are_refused() -> None:
         ({"scale_padding": "none"}, "scale_padding out of"),
         ({"padding_mode": "none"}, "padding_mode out of"),
         ({"method": "none"}, "method out of"),
+        ({"sigma": None, "stride": 2}, "stride=1 for kernels without extent in p"),
+        ({"sigma": 0.0}, "sigma: a positive number"),
         ({"stride": (2, 2, 2)}, "stride: a positive integer or one for each of 2 axes"),
     ],
 )
@@ -173,6 +175,9 @@ def test_even_kernels_are_even_and_all_of_them() -> None:
     flipped[2:] *= -1
     torch.testing.assert_close(torch.tensor(even.at(flipped)), torch.tensor(even.at(u)))
     assert DiffusionBasis(3, 2, even=False).products == whole.products
+    of_q = DiffusionBasis(3, 2, even=False, p_order=0)
+    assert {p[2:] for p in of_q.products} == set(HermiteBasis(3, 2).products)
+    assert not any(any(p[:2]) for p in of_q.products)
 
 
 def test_shares_hold_every_product_once() -> None:
