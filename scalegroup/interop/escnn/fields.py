@@ -14,7 +14,8 @@ from scalegroup.fields import FieldType
 from scalegroup.groups import CompactGroup, ScaleTranslationGroup
 from scalegroup.interop.escnn.groups import EscnnGroup
 from scalegroup.interop.escnn.library import gspaces, nn
-from scalegroup.interop.escnn.representations import escnn_representation, representation, space_of
+from scalegroup.interop.escnn.representations import escnn_representation, representation
+from scalegroup.interop.escnn.spaces import space_of
 from scalegroup.representations.base import scale_translation
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cache
 from importlib.util import find_spec
 from typing import Any, final
 
@@ -15,18 +14,13 @@ from scalegroup.errors import ScaleGroupError, missing_extra
 from scalegroup.groups import CompactElement, CompactGroup
 from scalegroup.groups.checks import as_integer
 from scalegroup.groups.signed_permutations import GRID_NAMES
-from scalegroup.interop.escnn.names import EscnnId, irrep_ids, is_known
+from scalegroup.interop.escnn import tables
+from scalegroup.interop.escnn.names import EscnnId, irrep_ids, is_known, is_polyhedral, order_of
 
 if find_spec("escnn") is None:  # a group imports it only for its representations and tables
     raise missing_extra("escnn", "escnn")
 
 Matrix = NDArray[np.float64]
-
-# escnn has points (x, y, z) and tensors with the axes (-z, -y, x); in the plane (x, y) and (-y, x). Everything outside
-# this package is in the order of the tensor's axes.
-_AXES = {2: np.array([[0.0, -1.0], [1.0, 0.0]]), 3: np.array([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])}
-_ORDERS = {"icosahedral": 60, "full_icosahedral": 120, "octahedral": 24, "full_octahedral": 48}
-_GENERIC = math.pi * (3 - math.sqrt(5))  # the golden angle: its multiples stay far from full turns
 
 
 @final
@@ -71,8 +65,8 @@ class EscnnGroup(CompactGroup):
             hint = "write it in small letters; 'full_icosahedral' and 'full_octahedral' have reflections too"
             raise ScaleGroupError(f"the name of a group that escnn has ({known})", repr(name), hint)
         self.name = name
-        self.dim = 3 if name in _ORDERS or name.endswith("o3") else 2
-        self.order: int | None = _order(name)
+        self.dim = 3 if is_polyhedral(name) or name.endswith("o3") else 2
+        self.order: int | None = order_of(name)
 
     def unit(self) -> Any:
         return _value(np.eye(self.dim))
@@ -85,7 +79,7 @@ class EscnnGroup(CompactGroup):
 
     def draw(self, rng: np.random.Generator) -> Any:
         if self.order is not None:
-            return _value(_table(self.name)[int(rng.integers(self.order))])
+            return _value(tables.matrices(self.name)[int(rng.integers(self.order))])
         q, r = np.linalg.qr(rng.standard_normal((self.dim, self.dim)))
         q *= np.sign(np.diag(r))  # now uniform over all orthogonal matrices
         if not self._has_reflections:
@@ -95,7 +89,7 @@ class EscnnGroup(CompactGroup):
     def contains(self, a: Any) -> bool:
         matrix = np.array(a)
         if self.order is not None:
-            return bool(np.abs(_table(self.name) - matrix).max(axis=(1, 2)).min() < 1e-8)
+            return bool(np.abs(tables.matrices(self.name) - matrix).max(axis=(1, 2)).min() < 1e-8)
         orthogonal = np.allclose(matrix @ matrix.T, np.eye(self.dim), rtol=0, atol=1e-8)
         return bool(orthogonal and (self._has_reflections or np.linalg.det(matrix) > 0))
 
@@ -112,12 +106,12 @@ class EscnnGroup(CompactGroup):
         if self.order is None:
             hint = "use sample() for random ones, or generators for a linear condition"
             raise ScaleGroupError("a finite group to list the elements of", repr(self), hint)
-        return tuple(CompactElement(self, _value(matrix)) for matrix in _table(self.name))
+        return tuple(CompactElement(self, _value(matrix)) for matrix in tables.matrices(self.name))
 
     @property
     def generators(self) -> tuple[CompactElement, ...]:
         """Elements that generate the group; for an infinite one, a part that comes as near as you like to all of it."""
-        return tuple(CompactElement(self, _value(matrix)) for matrix in _generators(self.name))
+        return tuple(CompactElement(self, _value(matrix)) for matrix in tables.generators(self.name))
 
     @property
     def irreps(self) -> tuple[str, ...]:
@@ -144,8 +138,8 @@ class EscnnGroup(CompactGroup):
         matrix = np.array(self.own(k).value)
         identifier = self.irrep_id(name_or_index)
         if self.order is not None:
-            return np.array(_stack(self.name, identifier)[self._index(matrix)])
-        return np.asarray(_fiber(self.name).irrep(*identifier)(self.to_escnn(k)), dtype=np.float64)
+            return np.array(tables.irrep_matrices(self.name, identifier)[self._index(matrix)])
+        return np.asarray(tables.fiber(self.name).irrep(*identifier)(self.to_escnn(k)), dtype=np.float64)
 
     # What other modules of this package need
 
@@ -157,7 +151,7 @@ class EscnnGroup(CompactGroup):
     @property
     def space(self) -> Any:
         """escnn's `GSpace`: this group, acting on the space or plane."""
-        return _space(self.name)
+        return tables.space(self.name)
 
     def to_escnn(self, k: CompactElement) -> Any:
         """escnn's `GroupElement` that moves points as `k` does.
@@ -169,10 +163,10 @@ class EscnnGroup(CompactGroup):
             True
         """
         matrix = np.array(self.own(k).value)
-        fiber = _fiber(self.name)
+        fiber = tables.fiber(self.name)
         if self.order is not None:
-            return fiber.elements[_places(self.name)[self._index(matrix)]]
-        points = _AXES[self.dim].T @ matrix @ _AXES[self.dim]
+            return fiber.elements[tables.places(self.name)[self._index(matrix)]]
+        points = tables.AXES[self.dim].T @ matrix @ tables.AXES[self.dim]
         reflects = int(np.linalg.det(points) < 0)
         if self.dim == 3:
             proper = points * (1 - 2 * reflects)  # the inversion is minus one
@@ -184,7 +178,7 @@ class EscnnGroup(CompactGroup):
 
     def from_escnn(self, element: Any) -> CompactElement:
         """The element of this group for one of escnn's `space.fibergroup`."""
-        return CompactElement(self, self._snapped(_tensor_axes(self.space.basespace_action(element))))
+        return CompactElement(self, self._snapped(tables.tensor_axes(self.space.basespace_action(element))))
 
     @property
     def _has_reflections(self) -> bool:
@@ -192,20 +186,14 @@ class EscnnGroup(CompactGroup):
 
     def _snapped(self, matrix: Matrix) -> Any:
         """The value of a matrix; in a finite group rounding errors are taken away."""
-        return _value(matrix if self.order is None else _table(self.name)[self._index(matrix)])
+        return _value(matrix if self.order is None else tables.matrices(self.name)[self._index(matrix)])
 
     def _index(self, matrix: Matrix) -> int:
-        return int(np.abs(_table(self.name) - matrix).sum(axis=(1, 2)).argmin())
+        return int(np.abs(tables.matrices(self.name) - matrix).sum(axis=(1, 2)).argmin())
 
     def __repr__(self) -> str:
         # Names of the grid's symmetries belong to the signed permutations, which have irreps in another basis.
         return f"EscnnGroup({self.name!r})" if self.name in GRID_NAMES else f"CompactGroup.named({self.name!r})"
-
-
-def _order(name: str) -> int | None:
-    if name in ("so2", "o2", "so3", "o3"):
-        return None
-    return _ORDERS[name] if name in _ORDERS else int(name[1:]) * (1 if name[0] == "c" else 2)
 
 
 def _degree(name_or_id: object) -> int:
@@ -215,76 +203,3 @@ def _degree(name_or_id: object) -> int:
 
 def _value(matrix: Matrix) -> tuple[tuple[float, ...], ...]:
     return tuple(map(tuple, matrix.tolist()))
-
-
-def _tensor_axes(matrix: Matrix) -> Matrix:
-    """A matrix on escnn's points as one on the tensor's axes; what is zero but for rounding becomes zero."""
-    axes = _AXES[len(matrix)]
-    moved = axes @ matrix @ axes.T
-    return np.where(np.abs(moved) < 1e-15, 0.0, moved)
-
-
-@cache
-def _space(name: str) -> Any:
-    from scalegroup.interop.escnn.library import gspaces, quiet
-
-    builders = {
-        "so3": gspaces.rot3dOnR3,
-        "o3": gspaces.flipRot3dOnR3,
-        "icosahedral": gspaces.icoOnR3,
-        "full_icosahedral": gspaces.fullIcoOnR3,
-        "octahedral": gspaces.octaOnR3,
-        "full_octahedral": gspaces.fullOctaOnR3,
-    }
-    with quiet():
-        if name in builders:
-            return builders[name]()
-        planar = gspaces.flipRot2dOnR2 if name[0] in "od" else gspaces.rot2dOnR2
-        return planar(-1 if name in ("so2", "o2") else int(name[1:]))
-
-
-def _fiber(name: str) -> Any:
-    return _space(name).fibergroup
-
-
-@cache
-def _places(name: str) -> tuple[int, ...]:
-    """The order of escnn's elements here: the identity first."""
-    elements = list(_fiber(name).elements)
-    first = elements.index(_fiber(name).identity)
-    return (first, *(place for place in range(len(elements)) if place != first))
-
-
-@cache
-def _table(name: str) -> Matrix:
-    """The matrices of all elements of a finite group, ``(order, dim, dim)``."""
-    elements = _fiber(name).elements
-    stack = np.stack([_tensor_axes(_space(name).basespace_action(elements[place])) for place in _places(name)])
-    stack[0] = np.eye(stack.shape[-1])
-    stack.setflags(write=False)
-    return stack
-
-
-@cache
-def _stack(name: str, identifier: EscnnId) -> Matrix:
-    """The matrices of an irreducible representation of a finite group, ``(order, size, size)``."""
-    from scalegroup.interop.escnn.library import quiet
-
-    elements = _fiber(name).elements
-    with quiet():
-        irrep = _fiber(name).irrep(*identifier)
-        return np.stack([np.asarray(irrep(elements[place]), dtype=np.float64) for place in _places(name)])
-
-
-@cache
-def _generators(name: str) -> tuple[Matrix, ...]:
-    space = _space(name)
-    if _order(name) is not None:
-        return tuple(_tensor_axes(space.basespace_action(element)) for element in space.fibergroup.generators)
-    c, s = math.cos(_GENERIC), math.sin(_GENERIC)
-    turn = np.array([[c, -s], [s, c]])
-    if space.dimensionality == 2:
-        return (turn,) if name == "so2" else (turn, np.diag([1.0, -1.0]))
-    around_last, around_first = np.eye(3), np.eye(3)
-    around_last[:2, :2] = around_first[1:, 1:] = turn
-    return (around_last, around_first) if name == "so3" else (around_last, around_first, -np.eye(3))

@@ -17,7 +17,7 @@ from scalegroup.groups import CompactElement, CompactGroup
 from scalegroup.interop.escnn.fields import channel_order, escnn_field_type
 from scalegroup.interop.escnn.library import group, gspaces
 from scalegroup.interop.escnn.library import nn as escnn
-from scalegroup.interop.escnn.representations import escnn_group
+from scalegroup.interop.escnn.spaces import escnn_group
 from scalegroup.nn.module import group_of
 
 

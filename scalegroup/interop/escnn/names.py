@@ -11,6 +11,7 @@ _POLYHEDRAL = {
     "icosahedral": {"A": (0, "g"), "T1": (1, "u"), "H": (2, "g"), "T2": (3, "u"), "G": (4, "u")},
     "octahedral": {"A1": (0, "g"), "T1": (1, "u"), "E": (2, "g"), "T2": (-1, "g"), "A2": (3, "u")},
 }
+_INFINITE = ("so2", "o2", "so3", "o3")
 FIRST_FEW = 4  # degrees that a list of infinitely many irreps goes up to: those of a basis of order 4
 
 
@@ -21,7 +22,27 @@ def is_known(group: str) -> bool:
         >>> [is_known(name) for name in ("so3", "c12", "c1", "full_icosahedral", "so4")]
         [True, True, False, True, False]
     """
-    return group in ("so2", "o2", "so3", "o3") or _proper(group) is not None or _planar(group) is not None
+    return group in _INFINITE or is_polyhedral(group) or _planar(group) is not None
+
+
+def is_polyhedral(group: str) -> bool:
+    """Whether this is the name of the symmetries of a solid."""
+    return group.removeprefix("full_") in _POLYHEDRAL
+
+
+def order_of(group: str) -> int | None:
+    """The number of elements of a group with this name; None for infinitely many.
+
+    Example:
+        >>> [order_of(name) for name in ("so3", "c12", "d5", "full_icosahedral")]
+        [None, 12, 10, 120]
+    """
+    if group in _INFINITE:
+        return None
+    if not is_polyhedral(group):
+        return int(group[1:]) * (1 if group[0] == "c" else 2)
+    rotations = 60 if group.endswith("icosahedral") else 24
+    return 2 * rotations if group.startswith("full_") else rotations
 
 
 def irrep_ids(group: str, top: int = FIRST_FEW) -> dict[str, EscnnId]:
@@ -42,23 +63,25 @@ def irrep_ids(group: str, top: int = FIRST_FEW) -> dict[str, EscnnId]:
     if group == "o3":
         natural: dict[str, EscnnId] = {f"{degree}{'gu'[degree % 2]}": (degree % 2, degree) for degree in degrees}
         return natural | {f"{degree}{'ug'[degree % 2]}": (1 - degree % 2, degree) for degree in degrees}
-    if (proper := _proper(group)) is not None:
-        symbols = _POLYHEDRAL[proper]
-        if group == proper:
-            return {symbol: (number,) for symbol, (number, _) in symbols.items()}
-        full: dict[str, EscnnId] = {
-            f"{symbol}{parity}": ((int(parity == "u"),), (number,), 0) for symbol, (number, parity) in symbols.items()
-        }
-        return full | {
-            f"{symbol}{'g' if parity == 'u' else 'u'}": ((int(parity == "g"),), (number,), 0)
-            for symbol, (number, parity) in symbols.items()
-        }
-    return _planar_ids(group, top)
+    return _polyhedral_ids(group) if is_polyhedral(group) else _planar_ids(group, top)
+
+
+def _polyhedral_ids(group: str) -> dict[str, EscnnId]:
+    """Mulliken symbols; with reflections those of the parity of functions on space first."""
+    symbols = _POLYHEDRAL[group.removeprefix("full_")]
+    if not group.startswith("full_"):
+        return {symbol: (number,) for symbol, (number, _) in symbols.items()}
+    natural: dict[str, EscnnId] = {}
+    other: dict[str, EscnnId] = {}
+    for symbol, (number, parity) in symbols.items():
+        for letter, odd in (("g", 0), ("u", 1)):
+            (natural if letter == parity else other)[f"{symbol}{letter}"] = ((odd,), (number,), 0)
+    return natural | other
 
 
 def _planar_ids(group: str, top: int) -> dict[str, EscnnId]:
     """Mulliken symbols with the frequency as index, left out where there is only one E."""
-    infinite = group in ("so2", "o2")
+    infinite = group in _INFINITE
     order = 0 if infinite else int(group[1:])
     frequencies = range(1, top + 1) if infinite else range(1, (order + 1) // 2)
     even = not infinite and order % 2 == 0
@@ -69,12 +92,6 @@ def _planar_ids(group: str, top: int) -> dict[str, EscnnId]:
         return {"A": (0,), **{name: (k,) for name, k in planes.items()}, **last}
     last = {"B1": (1, order // 2), "B2": (0, order // 2)} if even else {}
     return {"A1": (0, 0), **{name: (1, k) for name, k in planes.items()}, **last, "A2": (1, 0)}
-
-
-def _proper(group: str) -> str | None:
-    """The name of a polyhedral group without ``full_``; None for other groups."""
-    name = group.removeprefix("full_")
-    return name if name in _POLYHEDRAL else None
 
 
 def _planar(group: str) -> int | None:

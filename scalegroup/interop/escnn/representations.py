@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.groups import CompactElement, CompactGroup, Group, ScaleTranslationGroup
+from scalegroup.groups import CompactElement, Group, ScaleTranslationGroup
 from scalegroup.groups.registry import register_representation
+from scalegroup.interop.escnn.decomposition import decomposed
 from scalegroup.interop.escnn.groups import EscnnGroup
 from scalegroup.interop.escnn.library import group as escnn_groups
-from scalegroup.interop.escnn.library import gspaces, quiet
-from scalegroup.interop.escnn.names import irrep_ids, is_known
+from scalegroup.interop.escnn.library import quiet
+from scalegroup.interop.escnn.spaces import escnn_group, space_of
 from scalegroup.representations import Irrep, Representation, Rotational, permutes
 from scalegroup.representations.base import scale_translation
 
@@ -172,33 +173,10 @@ def escnn_representation(rep: Representation) -> Any:
         return fiber.irrep(*known.irrep_id(rep.name))
     if isinstance(rep, EscnnRepresentation):
         return rep.escnn()
-    ids, basis = _decomposed(rep, known)
+    ids, basis = decomposed(rep, known)
     if len(ids) == 1 and np.allclose(basis, np.eye(components), rtol=0, atol=1e-12):
         return fiber.irrep(*ids[0])
     return _built(fiber, f"scalegroup: {rep}", ids, basis, ON_PERMUTATIONS if permutes(rep) else ON_ALL)
-
-
-def escnn_group(rotations: CompactGroup) -> EscnnGroup:
-    """The compact group as escnn has it; the octahedral ones and ``c4``, ``d4`` are known here and there by one name.
-
-    Example:
-        >>> escnn_group(CompactGroup.named("octahedral"))
-        EscnnGroup('octahedral')
-    """
-    if isinstance(rotations, EscnnGroup):
-        return rotations
-    name = getattr(rotations, "name", None)
-    if not isinstance(name, str) or not is_known(name):
-        hint = "name one: octahedral, full_octahedral, icosahedral, so3, o3; in the plane cN, dN, so2, o2"
-        raise ScaleGroupError("rotations that escnn has", repr(rotations), hint)
-    return EscnnGroup(name)
-
-
-def space_of(rotations: CompactGroup) -> Any:
-    """escnn's `GSpace` for these rotations, also for none."""
-    if rotations.is_trivial and rotations.dim in (2, 3):
-        return gspaces.trivialOnR2() if rotations.dim == 2 else gspaces.trivialOnR3()
-    return escnn_group(rotations).space
 
 
 def _trivial(group: ScaleTranslationGroup, weight: float | None) -> Representation:
@@ -227,41 +205,6 @@ def _checked_irreps(rotations: EscnnGroup, irreps: Any) -> tuple[str, ...]:
     if not isinstance(irreps, tuple | list) or not irreps:
         raise ScaleGroupError("a tuple of irreps, at least one", repr(irreps), f"they are {rotations.irreps}")
     return tuple(map(rotations.irrep_name, irreps))
-
-
-def _pairs(known: EscnnGroup, rotations: CompactGroup) -> list[tuple[CompactElement, CompactElement]]:
-    """The generators of a group as escnn has it, and the same rotations in the group of our representation."""
-    if known is rotations:
-        return [(k, k) for k in known.generators]
-    return [(CompactElement(known, known.element(own.matrix).value), own) for own in rotations.generators]
-
-
-def _decomposed(rep: Representation, known: EscnnGroup) -> tuple[list[Any], Matrix]:
-    """escnn's irreps in a representation, and the orthogonal Q that takes their direct sum to it.
-
-    For each irrep ψ the matrices X with ``τ(k) X = X ψ(k)`` are found; by Schur's lemma ``XᵀX`` is a multiple of one.
-    """
-    pairs = _pairs(known, scale_translation(rep.group, str(rep)).rotations)
-    taus = [rep.rotation(own) for _, own in pairs]
-    size = len(taus[0])
-    basis = np.zeros((size, 0))
-    ids: list[Any] = []
-    for name, identifier in irrep_ids(known.name, size).items():
-        psis = [known.irrep_matrix(name, k) for k, _ in pairs]
-        rows = [
-            np.kron(tau, np.eye(len(psi))) - np.kron(np.eye(size), psi.T) for tau, psi in zip(taus, psis, strict=True)
-        ]
-        _, values, vectors = np.linalg.svd(np.concatenate(rows))
-        for vector in vectors[values < 1e-9]:
-            x = vector.reshape(size, -1)
-            x = x - basis @ (basis.T @ x)
-            norm = np.linalg.norm(x) / np.sqrt(x.shape[1])
-            if norm > 1e-6:
-                basis = np.column_stack([basis, x / norm])
-                ids.append(identifier)
-        if basis.shape[1] == size:
-            return ids, basis
-    raise ScaleGroupError("a representation of the rotations", str(rep), "its matrices do not multiply as theirs")
 
 
 def _as_basis(basis: Any, size: int) -> Rows:
