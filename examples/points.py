@@ -4,9 +4,10 @@
 
 Part 1: 15 structures as clouds of 256 points, subjects 1 to 9 to learn from and 10 to 12 to test on, coordinates in mm
 and as they are; tested as they are, at fixed factors, each cloud by a random factor from 0.5 to 2, and turned at
-random. Ours at absolute scales and at scales relative to each cloud, and DGCNN of the same number of weights: as it is,
-on clouds normalised to one size, and trained on clouds of all sizes. A finished run is kept under `--runs` and not
-repeated. Part 2: time and memory of a training step. Writes points.md, points.csv, points_cost.csv and points.png.
+random. Ours at absolute scales, at scales relative to each cloud and with rotations (which need escnn), and DGCNN of
+the same number of weights: as it is, on clouds normalised to one size, and trained on clouds of all sizes. A finished
+run is kept under `--runs` and not repeated. Part 2: time and memory of a training step. Writes points.md, points.csv,
+points_cost.csv and points.png.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ RANGE = (0.5, 2.0)
 BATCH = 16
 RATE = 0.005
 CHANNELS = (16, 32, 64)
+TURNING_CHANNELS = (40, 80, 128)  # about as many weights: rotations leave fewer free
 LONGER = 2  # DGCNN needs more epochs, which are cheaper
 
 
@@ -64,13 +66,15 @@ class Arm:
 
 def arms(quick: bool) -> dict[str, Arm]:
     """All that are compared."""
-    channels = (2, 3, 4) if quick else CHANNELS
+    channels, more = ((2, 3, 4), (4, 4, 4)) if quick else (CHANNELS, TURNING_CHANNELS)
     ours = partial(PointClassifier, num_classes=15, channels=channels)
+    relative = partial(ours, num_scales=3, sigma=4.0, relative=True)
     sizes: dict[str, Any] = {"channels": (4, 4), "embedding": 4, "hidden": 4} if quick else {"embedding": 80}
     plain = partial(DGCNN, num_classes=15, **sizes)
     return {
         "ours, mm": Arm(partial(ours, num_scales=7, first=-1)),
-        "ours, relative": Arm(partial(ours, num_scales=3, sigma=4.0, relative=True)),
+        "ours, relative": Arm(relative),
+        "ours, relative, so3": Arm(partial(relative, rotations="so3", channels=more)),
         "DGCNN, mm": Arm(plain, LONGER),
         "DGCNN, mm, sizes 0.5 to 2 in training": Arm(plain, LONGER, all_sizes=True),
         "DGCNN, normalised clouds": Arm(plain, LONGER, normalised=True),

@@ -21,6 +21,7 @@ STYLES = {
     "ours, mm": ("#0072B2", "o-"),
     "ours, mm, two scales more at test": ("#56B4E9", "v--"),
     "ours, relative": ("#009E73", "^-"),
+    "ours, relative, so3": ("#E69F00", "<-"),
     "DGCNN, mm": ("#D55E00", "s:"),
     "DGCNN, mm, sizes 0.5 to 2 in training": ("#CC79A7", "D-."),
     "DGCNN, normalised clouds": ("#999999", "x--"),
