@@ -90,29 +90,33 @@ class PointBasis:
         return _moment(powers, self.support)
 
     def gauss(self, squares: Tensor) -> Tensor:
-        """The windowed Gaussian `e^{-r²/2} b(r)` for values of r²."""
-        return squares.div(-2).exp_().mul_(_fading(squares, self.support))
+        """The windowed Gaussian `e^{-r²/2} b(r)` for values of r²: `b` has zero slope at the radius, 0 beyond."""
+        window = torch.addcmul(squares.new_ones(()), squares, squares, value=-(self.support**-4)).clamp_(min=0)
+        return squares.div(-2).exp_().mul_(window.square_())
 
     def values(self, u: Tensor, weights: Tensor | None = None) -> Tensor:
         """All functions at the offsets `u` `(dim, *S)`, in widths, times `weights` `(*S)`: `(F, *S)`."""
-        table, products = hermite_table(self.order), self.hermite.products
+        degrees, products = self._polynomials(u), self.hermite.products
         factor = self.gauss(u.square().sum(0)).mul_(self.height)
-        degrees = [torch.ones_like(u)]  # h_n / h_0 along every axis
-        for n in range(self.order):
-            following = u * degrees[n] * float(table.ahead[n])
-            degrees.append(following.sub_(degrees[n - 1], alpha=float(table.back[n])) if n else following)
         out = u.new_empty((len(products), *u.shape[1:]))
         for f, (parent, axis, degree) in enumerate(_steps(products)):
             if degree:
-                torch.mul(out[parent], degrees[degree][axis], out=out[f])
+                torch.mul(out[parent], degrees[degree - 1][axis], out=out[f])
             else:
-                out[f] = factor if weights is None else factor * weights
+                out[f] = factor if weights is None else factor.mul_(weights)
         return out
 
-
-def _fading(squares: Tensor, support: float) -> Tensor:
-    """The window: 1 in the middle, 0 with zero slope at the radius and beyond."""
-    return squares.square().div_(-(support**4)).add_(1).clamp_(min=0).square_()
+    def _polynomials(self, u: Tensor) -> list[Tensor]:
+        """`h_n / h_0` for n = 1 … order, along every axis."""
+        table = hermite_table(self.order)
+        found: list[Tensor] = []
+        for n, (ahead, back) in enumerate(zip(table.ahead.tolist(), table.back.tolist(), strict=True)):
+            if n == 0:
+                found.append(u * ahead)
+            else:
+                before = u.new_full((), -back) if n == 1 else found[n - 2] * -back
+                found.append(torch.addcmul(before, u, found[n - 1], value=ahead))
+        return found
 
 
 @cache

@@ -150,6 +150,20 @@ def members(batch: Tensor) -> dict[int, Tensor]:
     return dict(zip(clouds.tolist(), order.split(counts.tolist()), strict=True))
 
 
+def distances(pos: Tensor, batch: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some points at a time, and their squared distances to all points of their cloud."""
+    for points, _ in _clouds(pos, batch, pos, batch):
+        places = pos[points]
+        for start, block in _blocks(places, places):
+            yield points[start : start + len(block)], block
+
+
+def searched_by_tree(pos: Tensor, batch: Tensor | None = None) -> bool:
+    """Whether some cloud has so many points that not all distances are computed."""
+    largest = len(pos) if batch is None or not len(pos) else int(torch.bincount(batch).max())
+    return _use_tree(pos, largest, "auto")
+
+
 def _use_tree(pos: Tensor, points: int, method: str) -> bool:
     if method not in SEARCHES:
         raise ScaleGroupError(f"a search out of {SEARCHES}", repr(method), "'auto' chooses by the number of points")

@@ -11,11 +11,11 @@ from torch import Tensor
 from scalegroup.engine.farthest import farthest_points
 from scalegroup.engine.point_basis import PointBasis
 from scalegroup.engine.point_checks import checked_batch, checked_pos, owners
-from scalegroup.engine.point_search import Neighbours, nearest, rows_of, within
+from scalegroup.engine.point_search import Neighbours, distances, nearest, rows_of, searched_by_tree, within
 from scalegroup.errors import ScaleGroupError
 
 T = TypeVar("T")
-EDGES = {"cpu": 1 << 19}  # of which numbers are computed at a time
+EDGES = {"cpu": 1 << 20}  # of which numbers are computed at a time
 _OTHER_DEVICES = 1 << 24
 
 
@@ -89,9 +89,12 @@ class Points:
         A point counts itself as one.
         """
         around = self if targets is None else targets
+        radius = basis.support * width
 
         def count() -> Tensor:
-            return gaussian_sums(self.pos, around.pos, self.near(basis.support * width, around), basis, width)
+            if around is self and ("near", radius) not in self._kept and not searched_by_tree(self.pos, self.batch):
+                return gaussian_sums_in_blocks(self.pos, self.batch, basis, width)
+            return gaussian_sums(self.pos, around.pos, self.near(radius, around), basis, width)
 
         return around._once(("density", basis, width, None if around is self else self), count)
 
@@ -133,11 +136,19 @@ class Points:
 def gaussian_sums(pos: Tensor, out_pos: Tensor, near: Neighbours, basis: PointBasis, width: float) -> Tensor:
     """`Σ_j e^{-r²/2} b(r)` over the sources j around each target, r in widths: `(targets,)`."""
     sums = pos.new_zeros(len(out_pos))
-    own, other = out_pos.t(), pos.t().contiguous()
+    own, other = out_pos.t() / width, pos.t().div(width).contiguous()
     for targets, count in chunks(near, 1, pos.device):
         index, beyond = near.padded(targets, count)
-        squares = ((rows_of(other, index) - own[:, targets, None]) / width).square_().sum(0)
+        squares = rows_of(other, index).sub_(own[:, targets, None]).square_().sum(0)
         sums[targets] = basis.gauss(squares).masked_fill_(beyond, 0).sum(1)
+    return sums
+
+
+def gaussian_sums_in_blocks(pos: Tensor, batch: Tensor | None, basis: PointBasis, width: float) -> Tensor:
+    """The same for all points, from all distances, where neighbours are not needed for anything else."""
+    sums = pos.new_zeros(len(pos))
+    for points, block in distances(pos / width, batch):
+        sums[points] = basis.gauss(block).sum(1)
     return sums
 
 

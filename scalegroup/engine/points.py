@@ -203,10 +203,10 @@ def _responses(operator: PointOperator, x: Tensor, transposed: bool = False) -> 
         near_to = own.near(operator.basis.support * operator.width, others)
         others, own, weigh_others, weigh_own = own, others, p, q
     width = -operator.width if transposed else operator.width  # the offset runs from the target to the source
-    far, here = others.pos.t().contiguous(), own.pos.t()
+    far, here = others.pos.t().div(width).contiguous(), own.pos.t().div(width)
     for rows, count in chunks(near_to, len(operator.basis) + 2 * x.shape[1], x.device):
         index, beyond = near_to.padded(rows, count)
-        u = (rows_of(far, index) - here[:, rows, None]) / width
+        u = rows_of(far, index).sub_(here[:, rows, None])
         weights = beyond.logical_not().to(x.dtype)
         if weigh_others is not None:
             weights *= rows_of(weigh_others[None], index)[0]

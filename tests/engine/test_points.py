@@ -107,6 +107,26 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(parts, whole, rtol=1e-13, atol=1e-13)
 
 
+def test_matrices_are_never_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    plain = PointBasis.values
+
+    def spy(basis: PointBasis, u: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        values = plain(basis, u, weights)
+        sizes.append(values.numel())
+        return values
+
+    monkeypatch.setattr(PointBasis, "values", spy)
+    monkeypatch.setattr(point_set, "EDGES", {"cpu": 1 << 14})
+    sources = Points(torch.rand(1000, 3))
+    operator = PointOperator(PointBasis(), 0.15, sources, sources)
+    x = torch.randn(1000, 4, requires_grad=True)
+    points.apply(x, torch.randn(10, 4, 4), operator).sum().backward()
+    edges = len(operator.near.index)
+    assert 2 * edges <= sum(sizes) / 10 < 2.2 * edges  # forward and backward, with little padding
+    assert max(sizes) <= 1 << 14 < 10 * edges / 50
+
+
 def test_the_contraction_follows_its_terms() -> None:
     """Two blocks in, two out: with neighbouring scales, a sum over scales, and factors."""
     sources, others = two_sets()
@@ -166,6 +186,12 @@ class TestDensity:
         assert float(y[1]) == pytest.approx(1, abs=0.2)  # where the density jumps, it is smoothed
         bare = PointOperator(basis, 0.2, sources, sources).dense().sum(2)[0] / sources.density(basis, 0.2)
         assert float(bare.max() / bare.min()) > 2  # without the weights the dense side counts more
+
+    def test_it_is_the_same_from_neighbours_and_from_all_distances(self) -> None:
+        sources, _ = two_sets()
+        again, basis = Points(sources.pos, sources.batch), PointBasis()
+        again.near(0.2 * basis.support)
+        torch.testing.assert_close(sources.density(basis, 0.2), again.density(basis, 0.2), rtol=1e-13, atol=0)
 
     def test_it_counts_a_lonely_point_as_one(self) -> None:
         lonely = Points(torch.tensor([[0.0], [100.0]]))
