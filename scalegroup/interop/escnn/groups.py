@@ -10,15 +10,15 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from scalegroup.errors import ScaleGroupError, missing_extra
+from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import CompactElement, CompactGroup
 from scalegroup.groups.checks import as_integer
 from scalegroup.groups.signed_permutations import GRID_NAMES
 from scalegroup.interop.escnn import tables
-from scalegroup.interop.escnn.names import EscnnId, irrep_ids, is_known, is_polyhedral, order_of
+from scalegroup.interop.escnn.names import EscnnId, irrep_ids, is_known, is_polyhedral, missing_escnn, order_of
 
 if find_spec("escnn") is None:  # a group imports it only for its representations and tables
-    raise missing_extra("escnn", "escnn")
+    raise missing_escnn()
 
 Matrix = NDArray[np.float64]
 

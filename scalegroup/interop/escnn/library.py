@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from scalegroup.errors import missing_extra
+from scalegroup.interop.escnn.names import missing_escnn
 
 try:
     with warnings.catch_warnings():
@@ -15,7 +15,7 @@ try:
         warnings.filterwarnings("ignore", message="`py3nj` package not found", category=UserWarning)
         from escnn import group, gspaces, nn
 except ImportError as error:
-    raise missing_extra("escnn", "escnn") from error
+    raise missing_escnn() from error
 
 __all__ = ["group", "gspaces", "nn", "quiet"]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from scalegroup.errors import MissingExtraError
+
 EscnnId = tuple[object, ...]
 
 # Mulliken symbol: escnn's number, and the parity of the first harmonic functions that transform like it.
@@ -13,6 +15,12 @@ _POLYHEDRAL = {
 }
 _INFINITE = ("so2", "o2", "so3", "o3")
 FIRST_FEW = 4  # degrees that a list of infinitely many irreps goes up to: those of a basis of order 4
+
+
+def missing_escnn() -> MissingExtraError:
+    """The error for an environment without escnn, which the extra cannot install by itself."""
+    hint = "install it with: pip install 'scalegroup[escnn]', then pip install --no-deps escnn==1.0.11"
+    return MissingExtraError("the package 'escnn'", "an environment without it", hint)
 
 
 def is_known(group: str) -> bool:
