@@ -85,3 +85,10 @@ def test_the_page_on_methods_runs(page_module: ModuleType) -> None:
     text = (DOCS / "methods.md").read_text()
     assert run_page(text, page_module) == 0
     assert run_page(text.replace("'filter dilation'", "'steerable'"), page_module) > 0
+
+
+def test_the_page_on_escnn_runs(page_module: ModuleType) -> None:
+    pytest.importorskip("escnn", reason="needs the extra 'escnn'")
+    text = (DOCS / "escnn.md").read_text()
+    assert run_page(text, page_module) == 0
+    assert run_page(text.split("## Axes")[0].replace("('0', '1', '2', '3', '4')", "()"), page_module) > 0
