@@ -150,7 +150,8 @@ class PathWeights(EquivariantModule, ABC):
             d_out, d_in = (self.components_of(rep) for rep in (self.out_type.blocks[j][1], self.in_type.blocks[i][1]))
             weight = weight @ getattr(self, name).to(weight).t()
             if d_out * d_in > 1:
-                weight = weight.unflatten(3, (d_out, d_in, len(self.basis))).permute(0, 3, 1, 4, 2, 5)
+                # Not len(self.basis): torch.compile does not like the cache behind it.
+                weight = weight.unflatten(3, (d_out, d_in, -1)).permute(0, 3, 1, 4, 2, 5)
                 weight = weight.flatten(2, 3).flatten(0, 1)
         if self.scale_basis is None or self._extent(*self.paths[path]) == 1:
             return weight
@@ -200,5 +201,6 @@ def constraint(out_rep: Representation, in_rep: Representation, basis: Any, admi
     found = steerable(stacks[0], stacks[1], action, every_element=every)
     if not admissible:
         return found
-    blocks = found.reshape(-1, allowed.shape[1], found.shape[1])
-    return np.asarray(np.einsum("fz,bzm->bfm", allowed, blocks).reshape(-1, found.shape[1]))
+    pairs, count = out_rep.size * in_rep.size, found.shape[1]  # sizes are those of one scale
+    blocks = found.reshape(pairs, allowed.shape[1], count)
+    return np.asarray(np.einsum("fz,bzm->bfm", allowed, blocks).reshape(pairs * len(allowed), count))
