@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
 
 import numpy as np
@@ -40,42 +40,46 @@ def steerable(rho_out: Array, rho_in: Array, action: Array, *, every_element: bo
         [[0.707, 0.0, 0.0, 0.707], [0.0, 0.707, -0.707, 0.0]]
     """
     back = np.linalg.inv(action)  # (elements, F, F)
+    length = rho_out.shape[1] * rho_in.shape[1] * back.shape[1]
     if every_element:
         traces = (np.trace(matrices, axis1=1, axis2=2) for matrices in (rho_out, rho_in, back))
         count = round(float(reduce(np.multiply, traces).mean()))
-        return _independent(_means(rho_out, rho_in, back), count, _length(rho_out, rho_in, back))
+        return _independent(_means(rho_out, rho_in, back), count, length)
     maps = [np.kron(np.kron(one, two), three.T) for one, two, three in zip(rho_out, rho_in, back, strict=True)]
     moved = np.concatenate([matrix - np.eye(len(matrix)) for matrix in maps])
     _, values, rows = np.linalg.svd(moved, full_matrices=True)
     space = rows[int((values > 1e-8).sum()) :]
-    return _independent(iter((space.T @ space).T), len(space), space.shape[1])
-
-
-def _length(*matrices: Array) -> int:
-    return int(np.prod([stack.shape[-1] for stack in matrices]))
+    return _independent([space.T @ space], len(space), length)
 
 
 def _means(rho_out: Array, rho_in: Array, back: Array) -> Iterator[Array]:
-    """The projections of the unit vectors `(out, in, f)`, in this order, made when they are asked for."""
+    """The projections of the unit vectors `(out, in, f)`, as columns in this order, F at a time."""
     for a in range(rho_out.shape[-1]):
         for b in range(rho_in.shape[-1]):
-            block = np.einsum("kp,kq,kfr->fpqr", rho_out[:, :, a], rho_in[:, :, b], back, optimize=True)
-            yield from block.reshape(len(block), -1) / len(rho_out)
+            block = np.einsum("kp,kq,kfr->pqrf", rho_out[:, :, a], rho_in[:, :, b], back, optimize=True)
+            yield block.reshape(-1, block.shape[-1]) / len(rho_out)
 
 
-def _independent(columns: Iterator[Array], count: int, length: int) -> Array:
-    """The first `count` independent ones of some columns, made orthonormal in their order."""
+def _independent(blocks: Iterable[Array], count: int, length: int) -> Array:
+    """The first `count` independent ones of some columns, which come in blocks, made orthonormal in their order."""
     basis = np.empty((length, count))
     found = 0
-    for column in columns:
+    for block in blocks:
         if found == count:
             break
-        known = basis[:, :found]
-        rest = column - known @ (known.T @ column)
-        rest -= known @ (known.T @ rest)  # twice is enough for orthogonality to rounding
-        size = float(np.linalg.norm(rest))
-        if size > INDEPENDENT:
-            basis[:, found] = rest / size
-            found += 1
+        start = found
+        rest = _without(block, basis[:, :start])
+        for column in rest.T:
+            column = _without(column, basis[:, start:found])
+            size = float(np.linalg.norm(column))
+            if size > INDEPENDENT and found < count:
+                basis[:, found] = column / size
+                found += 1
     basis[np.abs(basis) < 1e-14] = 0.0
     return basis
+
+
+def _without(columns: Array, known: Array) -> Array:
+    """Columns less what orthonormal ones span; twice is enough for orthogonality to rounding."""
+    once = columns - known @ (known.T @ columns)
+    return once - known @ (known.T @ once)
