@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ class Points:
         def find() -> Neighbours:
             return within(self.pos, radius, self.batch, targets.pos, targets.batch)
 
-        return targets._once(("near", radius, self), find)
+        return targets._once(("near", radius, ref(self)), find)
 
     def nearest(self, count: int, targets: Points) -> tuple[Tensor, Tensor]:
         """Distances and indices of the points nearest to each target, `(targets, count)` both."""
@@ -81,7 +82,7 @@ class Points:
         def find() -> tuple[Tensor, Tensor]:
             return nearest(self.pos, count, self.batch, targets.pos, targets.batch)
 
-        return targets._once(("nearest", count, self), find)
+        return targets._once(("nearest", count, ref(self)), find)
 
     def density(self, basis: PointBasis, width: float, targets: Points | None = None) -> Tensor:
         """How many points lie around each target (by default, each point), weighted by a Gaussian: `(targets,)`.
@@ -96,7 +97,7 @@ class Points:
                 return gaussian_sums_in_blocks(self.pos, self.batch, basis, width)
             return gaussian_sums(self.pos, around.pos, self.near(radius, around), basis, width)
 
-        return around._once(("density", basis, width, None if around is self else self), count)
+        return around._once(("density", basis, width, ref(self)), count)
 
     def farthest(self, ratio: float | None = None, count: int | None = None) -> Points:
         """A coarser set of points that covers each cloud evenly, see `farthest_points`."""
@@ -121,12 +122,17 @@ class Points:
             unit = torch.cat([spacing, spacing.new_ones(missing)])[owner]  # a cloud without points has no spacing
             return Points(self.pos / unit.to(self.pos.dtype)[:, None], self.batch)
 
-        return self._once(("relative", None if other is self else other), divide)
+        return self._once(("relative", ref(other)), divide)
 
     def _once(self, key: Any, make: Callable[[], T]) -> T:
+        """What was made under this key; keys name other points by weak references, or none of them would ever go."""
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]  # type: ignore[no-any-return]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies find their neighbours anew."""
+        return Points, (self.pos, self.batch)
 
     def __repr__(self) -> str:
         clouds = 1 if self.batch is None else len(torch.unique(self.batch))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import gc
+import pickle
+import weakref
 from itertools import product
 from typing import Any
 
@@ -208,6 +212,31 @@ class TestPoints:
         assert sources.density(PointBasis(), 0.2) is sources.density(PointBasis(), 0.2)
         assert sources.relative() is sources.relative()
         assert others.relative(to=sources) is others.relative(to=sources)
+
+    def test_points_go_when_nobody_needs_them(self) -> None:
+        """Without waiting for the garbage collector, which may let many lists of neighbours pile up."""
+        gc.disable()
+        try:
+            fine = Points(torch.rand(40, 3))
+            coarse = fine.farthest(0.5)
+            for sources, targets in ((fine, coarse), (coarse, fine)):
+                x = torch.randn(len(sources), 1, requires_grad=True)
+                operator = PointOperator(PointBasis(), 0.2, sources.relative(), targets.relative(to=sources))
+                points.apply(x, torch.randn(10, 1, 1), operator).sum().backward()
+                sources.nearest(2, targets)
+            alive = [weakref.ref(part) for part in (fine, coarse, fine.relative(), coarse.relative(to=fine))]
+            del fine, coarse, sources, targets, operator
+            assert [part() for part in alive] == [None] * 4
+        finally:
+            gc.enable()
+
+    def test_copies(self) -> None:
+        sources, others = two_sets()
+        sources.near(0.3, others)
+        for twin in (copy.deepcopy(others), pickle.loads(pickle.dumps(others))):
+            assert torch.equal(twin.pos, others.pos)
+            assert twin.batch is not None
+            assert torch.equal(twin.batch, others.owner)
 
     def test_spacing_follows_the_size_of_each_cloud(self) -> None:
         sources, _ = two_sets()
