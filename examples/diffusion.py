@@ -305,6 +305,7 @@ def task(options: argparse.Namespace) -> Path:
     draw(options.results / "diffusion.png", truths[1], first, scans[1].mask)
     facts = [json.loads((out / "facts.json").read_text()) for out in outs]
     about = {"voxels": [int(part.mask.sum()) for part in scans], "steps": options.steps, "seeds": options.seeds}
+    about["settings"] = ", ".join(f"{name}={value}" for name, value in Ours.SETTINGS.items())
     return write_page(options.results, rows, facts, about)
 
 

@@ -32,7 +32,7 @@ Command: `python examples/diffusion.py --part memory`. `models.DiffusionUNet()` 
 and {samples} samples (b=0 and {samples - 1} directions), float32, one thread; torch {torch.__version__},
 {platform.machine()}. Memory is what the process grows by at its peak, above weights and input.
 
-| | memory | time |
+| | memory | time of one core |
 |---|---|---|
 {chr(10).join(lines)}
 """)
@@ -40,7 +40,7 @@ and {samples} samples (b=0 and {samples - 1} directions), float32, one thread; t
 
 
 def measured(space: tuple[int, ...], samples: int, training: bool) -> tuple[int, float]:
-    """Bytes by which the process grows at its peak, and seconds."""
+    """Bytes by which the process grows at its peak, and seconds of one core, whatever else it does meanwhile."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     vectors = torch.from_numpy(half_sphere(samples - 1)).float()
@@ -56,9 +56,9 @@ def measured(space: tuple[int, ...], samples: int, training: bool) -> tuple[int,
     run(torch.rand(1, samples, 8, 8, 8))  # what torch loads and caches at first
     x = torch.rand(1, samples, *space)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before, start = _account("VmRSS"), time.perf_counter()
+    before, start = _account("VmRSS"), time.process_time()
     run(x)
-    return _account("VmHWM") - before, time.perf_counter() - start
+    return _account("VmHWM") - before, time.process_time() - start
 
 
 def _account(field: str) -> int:
