@@ -14,6 +14,7 @@ from scalegroup.errors import ScaleGroupError, missing_extra
 
 SEARCHES = ("auto", "tree", "blocks")
 TREE_FROM = 4096  # points of a cloud; in smaller ones all distances take less time than a tree
+TREE_TARGETS = 256  # at a time
 BLOCK = {"cpu": 1 << 20}  # distances at a time
 _OTHER_DEVICES = 1 << 26
 
@@ -53,7 +54,7 @@ class Neighbours:
 
 def rows_of(columns: Tensor, index: Tensor) -> Tensor:
     """`columns[:, index]` for an index of any shape; many times faster on the CPU."""
-    return columns.contiguous().index_select(1, index.flatten()).view(-1, *index.shape)
+    return columns.contiguous().index_select(1, index.flatten()).view(len(columns), *index.shape)
 
 
 def within(
@@ -83,11 +84,11 @@ def within(
     first, lists, length = torch.zeros_like(counts), [counts[:0]], 0
     for rows, columns in _clouds(out_pos, out_batch, pos, batch):
         find = _by_tree if _use_tree(pos, len(columns), method) else _by_blocks
-        found, j = find(out_pos[rows], pos[columns], radius)
-        counts[rows] = found
-        first[rows] = length + found.cumsum(0) - found
-        length += len(j)
-        lists.append(columns.index_select(0, j))
+        for part, found, sources in find(out_pos[rows], pos[columns], radius):
+            counts[rows[part]] = found
+            first[rows[part]] = length + found.cumsum(0) - found
+            length += len(sources)
+            lists.append(columns.index_select(0, sources))
     return Neighbours(first, counts, torch.cat(lists))
 
 
@@ -190,20 +191,34 @@ def _blocks(targets: Tensor, sources: Tensor) -> Iterator[tuple[int, Tensor]]:
         yield start, squares(targets[start : start + rows].t()[:, :, None], columns)
 
 
-def _by_blocks(targets: Tensor, sources: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """How many sources each target has, and these, target by target."""
-    inside = [block <= radius**2 for _, block in _blocks(targets, sources)]
-    counts = [block.sum(1) for block in inside]
-    return torch.cat(counts), torch.cat([block.nonzero(as_tuple=True)[1] for block in inside])
+Found = Iterator[tuple[Tensor, Tensor, Tensor]]
+"""Some targets at a time, how many sources each has, and these, target by target."""
 
 
-def _by_tree(targets: Tensor, sources: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    reach = radius * (1 + 1e-5)  # what rounding leaves out or lets in is decided below, as the blocks decide it
-    found = _tree(targets).sparse_distance_matrix(_tree(sources), reach, output_type="ndarray")
-    i, j = (torch.from_numpy(found[name].astype("int64")) for name in ("i", "j"))
-    inside = squares(rows_of(targets.t(), i), rows_of(sources.t(), j)) <= radius**2
-    edges = torch.sort(i[inside] * len(sources) + j[inside]).values
-    return torch.bincount(edges // len(sources), minlength=len(targets)), edges % len(sources)
+def _by_blocks(targets: Tensor, sources: Tensor, radius: float) -> Found:
+    for start, block in _blocks(targets, sources):
+        inside = block <= radius**2
+        rows = torch.arange(start, start + len(block), device=targets.device)
+        yield rows, inside.sum(1), inside.nonzero(as_tuple=True)[1]
+
+
+def _by_tree(targets: Tensor, sources: Tensor, radius: float) -> Found:
+    tree = _tree(sources)
+    order = torch.from_numpy(_tree(targets).indices.astype("int64"))  # parts of it are near each other
+    firsts = torch.arange(TREE_TARGETS + 1) * len(sources)
+    for rows in order.split(TREE_TARGETS):
+        part = targets[rows]
+        # The radius is widened: what rounding lets in or leaves out is decided as the blocks decide it.
+        found = _tree(part).sparse_distance_matrix(tree, radius * (1 + 1e-5), output_type="ndarray")
+        edges = torch.from_numpy(found["i"] * len(sources) + found["j"])
+        doubtful = torch.from_numpy((found["v"] > radius * (1 - 1e-5)).nonzero()[0])
+        i, j = edges[doubtful] // len(sources), edges[doubtful] % len(sources)
+        outside = squares(rows_of(part.t(), i), rows_of(sources.t(), j)) > radius**2
+        edges[doubtful[outside]] = torch.iinfo(torch.int64).max
+        edges = torch.sort(edges).values[: len(edges) - int(outside.sum())]
+        starts = torch.searchsorted(edges, firsts[: len(rows) + 1])
+        counts = starts[1:] - starts[:-1]
+        yield rows, counts, edges.sub_(torch.repeat_interleave(firsts[: len(rows)], counts))
 
 
 def _nearest_by_blocks(targets: Tensor, sources: Tensor, count: int) -> tuple[Tensor, Tensor]:
