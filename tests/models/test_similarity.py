@@ -206,6 +206,24 @@ def test_copies_and_pickles() -> None:
         assert torch.equal(twin(x), net(x))
 
 
+def test_one_graph_without_breaks() -> None:
+    """With gates, and two kinds of fields side by side; one scale, as each is traced by itself."""
+    torch.manual_seed(0)
+    fields = {"fields": lambda group, count: count * group.regular + 1 * group.irrep(1)}
+    net = UNet(1, 1, 1, (1, 1), (2,), rotations="reflection", **fields, **{**EXACT, "num_scales": 1}).eval()
+    x = torch.randn(1, 1, 9)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    assert torch.allclose(compiled(x), net(x), atol=1e-6)
+
+
+def test_zero_mean_kernels_that_turn() -> None:
+    net = unet("d4", 2, admissible="encoder", scale_extent=2, norm=None, bias=False)
+    assert rotation_error(net, (-2, 1), size=17).error < 1e-12
+    with torch.no_grad():
+        assert net(torch.ones(1, 1, 33, 33))[..., 16, 16].abs().max() < 1e-3
+        assert unet("d4", 2, norm=None, bias=False)(torch.ones(1, 1, 33, 33))[..., 16, 16].abs().max() > 1e-2
+
+
 # The classifier
 
 
