@@ -18,7 +18,7 @@ from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import Taps, declared_error
 from scalegroup.nn.diffusion_basis import DiffusionBasis
 from scalegroup.nn.diffusion_contraction import Work, contract_samples
-from scalegroup.nn.diffusion_space import as_q, q_matrices
+from scalegroup.nn.diffusion_space import as_q, polynomial_norms, q_matrices
 from scalegroup.nn.grid import GridModule, choice, positive
 from scalegroup.nn.initialisation import weight_std
 from scalegroup.nn.module import check_types, group_of
@@ -26,7 +26,6 @@ from scalegroup.nn.path_weights import SCALE_PADDINGS, PathWeights
 from scalegroup.nn.paths import check_blocks, out_window
 from scalegroup.representations import on_scales
 from scalegroup.symbolic import HermiteBasis
-from scalegroup.symbolic.hermite import hermite_table
 
 
 def diffusion_group(field: FieldType) -> DiffusionGroup:
@@ -45,8 +44,9 @@ class DiffusionGroupConv(PathWeights):
     those of q. Scalar fields are lifted and projected as by `nn.GroupConv`. With rotations in the group the kernels
     turn in both spaces together.
 
-    The integral over q is a sum over the samples, each weighted by how lonely it is at the kernel's own width
-    (`nn.diffusion_space.quadrature`). So the order of the samples does not matter, and weights trained on some
+    The integral over q is a sum over the samples, each weighted by how lonely it is at the kernel's own width, and then
+    corrected so that polynomials in q are seen as the integral sees them, as far as there are samples to tell
+    (`nn.diffusion_space.q_matrices`). So the order of the samples does not matter, and weights trained on some
     gradients serve any others, also more or fewer.
 
     Args:
@@ -86,7 +86,7 @@ class DiffusionGroupConv(PathWeights):
         torch.Size([1, 6, 1, 7, 6, 5])
     """
 
-    table: Tensor
+    norms: Tensor
 
     def __init__(
         self,
@@ -146,14 +146,12 @@ class DiffusionGroupConv(PathWeights):
         self.reset_parameters()
 
     def build(self) -> None:
-        """Make the constants of the functions of q-space, and the constraint on the weights."""
+        """Make the constants of the functions of q-space and the constraint on the weights."""
         for name in self._constants:
             delattr(self, name)
         self._constants = {}
         self._shares = self.basis.shares()
-        numbers = hermite_table(self.basis.order)
-        columns = (numbers.norms, np.append(numbers.ahead, 0.0), np.append(numbers.back, 0.0))
-        self.register_constant("table", np.stack(columns))
+        self.register_constant("norms", polynomial_norms(self.basis.order))
         self.add_constraints()
 
     def weight_std(self, white: bool) -> NDArray[np.float64]:
@@ -204,7 +202,7 @@ class DiffusionGroupConv(PathWeights):
         """For each share `(1 or batch, functions, out samples, samples)`, at one scale."""
         width = self.q_sigma * scale ** diffusion_group(self.in_type).q_power
         degrees = [degree for share in self._shares for degree in share.of_q]
-        matrices = q_matrices(out_q, q, width, degrees, self.table, self.basis.even)
+        matrices = q_matrices(out_q, q, width, degrees, self.norms, self.basis.even)
         return torch.split(matrices, [len(share.of_q) for share in self._shares], dim=1)
 
     def extra_repr(self) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import pi, pow
+from functools import reduce
+from math import factorial, pi, sqrt
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from scalegroup.errors import ScaleGroupError
+from scalegroup.symbolic.hermite import hermite_table
 
-NOTHING = 1e-300  # the sum of the weights of samples that are all too far away
+RIDGE = 0.1  # of a fit by least squares, where a polynomial that samples resolve has a mean square of 1
+NOTHING = 1e-15  # the ridge of constants: samples that are all too far away count as zeros
 
 
 def each_q(function: Callable[..., Tensor], x: Tensor, *arguments: Any) -> Tensor:
@@ -74,68 +79,81 @@ def mirrored(q: Tensor) -> Tensor:
 
 
 def quadrature(q: Tensor, width: float, antipodal: bool) -> Tensor:
-    """One over the density of the samples, each seen as a Gaussian of this width and of unit mass: `(…, samples)`.
+    """One over the density of the samples, each seen as the Gaussian `e^{-v²/2}` of this width: `(…, samples)`.
 
     Samples that crowd share the weight of one, in as many dimensions as they are spread, so that no volume of a shell
     has to be known. The number is in units of the width: those of a dilated set seen at the dilated width are the same.
 
     Example:
         >>> q = torch.tensor([[0.0], [0.0], [9.0]], dtype=torch.float64)
-        >>> (quadrature(q, 1.0, antipodal=False) / (2 * pi) ** 0.5).tolist()
+        >>> quadrature(q, 1.0, antipodal=False).tolist()
         [0.5, 0.5, 1.0]
     """
     others = mirrored(q) if antipodal else q
     squares = (q.unsqueeze(-2) - others.unsqueeze(-3)).square().sum(dim=-1) / width**2
-    return pow(2 * pi, q.shape[-1] / 2) / torch.exp(-squares / 2).sum(dim=-1)
+    return 1 / torch.exp(-squares / 2).sum(dim=-1)
 
 
 def q_matrices(
-    out_q: Tensor, q: Tensor, width: float, degrees: Sequence[tuple[int, ...]], table: Tensor, antipodal: bool
+    out_q: Tensor, q: Tensor, width: float, degrees: Sequence[tuple[int, ...]], norms: Tensor, antipodal: bool
 ) -> Tensor:
-    """The matrices `A[f, i, j] = ψ_f((q_j - q_i) / width) w_j` of the functions of q-space.
+    """The matrices of the functions of q-space: `Σ_j A[f,i,j] x_j` is `∫ x(q_i + v) width^-d ψ_f(v / width) dv`.
 
-    `Σ_j A[f, i, j] x_j` stands for `∫ x(q_i + v) width^-d ψ_f(v / width) dv`; where signals are antipodal, each sample
-    also lies at `-q_j`, with the same value. All functions but the Gaussian have no mean, which a sum over few samples
-    would miss: as much of the Gaussian is taken from them as makes `Σ_j A[f, i, j] = 0`.
+    A plain sum has `A[f,i,j] = ψ_f((q_j - q_i) / width) w_j` with the weights of `quadrature`. But on few samples the
+    functions are no longer orthogonal: a constant looks like a curvature. So they are made orthogonal again on the
+    samples around each `q_i`. With the Gaussian g and its orthonormal polynomials
+    `p_f = ψ_f / r_f g`, the sums are those of a fit of polynomials to the samples by least squares with the weights
+    `g w`, whose ridge decides where samples are too few to tell all of them apart; constants are always seen exactly,
+    and dense samples leave nothing to correct. Rotations turn the p_f of one degree into each other without changing
+    lengths, dilations of samples and width change nothing: the fit is as equivariant as the sum.
 
     Args:
         out_q: `(…, out, dim)`.
         q: `(…, samples, dim)`.
         width: of the kernels.
-        degrees: of each function along each axis.
-        table: of the Hermite functions, `(3, order + 1)`: norms, and the two columns of their recurrence.
-        antipodal: whether samples are mirrored.
+        degrees: of all functions up to some degree, along each axis; the Gaussian is one of them.
+        norms: r of each degree along one axis, `∫ h_n p_n`: `(order + 1,)`, see `polynomial_norms`.
+        antipodal: whether each sample also lies at `-q_j`, with the same value.
 
     Returns:
         Shape `(…, functions, out, samples)`, float64.
+
+    Source: moving least squares, Lancaster and Salkauskas 1981; reproducing kernels, Liu et al. 1995.
     """
     samples = mirrored(q) if antipodal else q
-    offsets = (samples.unsqueeze(-3) - out_q.unsqueeze(-2)) / width
-    values = _hermite(offsets, table)
-    weights = quadrature(q, width, antipodal).unsqueeze(-2)
-
-    def matrix(degree: Sequence[int]) -> Tensor:
-        kernel = values[degree[0]][..., 0]
-        for axis, n in enumerate(degree[1:], start=1):
-            kernel = kernel * values[n][..., axis]
-        if antipodal:
-            kernel = kernel[..., : q.shape[-2]] + kernel[..., q.shape[-2] :]
-        return kernel * weights
-
-    gaussian = matrix((0,) * q.shape[-1])
-    shares = gaussian / gaussian.sum(dim=-1, keepdim=True).clamp(min=NOTHING)
-    matrices = []
-    for degree in degrees:
-        raw = matrix(degree) if any(degree) else gaussian
-        matrices.append(raw - raw.sum(dim=-1, keepdim=True) * shares if any(degree) else raw)
-    return torch.stack(matrices, dim=-3)
+    offsets = (samples.unsqueeze(-3) - out_q.unsqueeze(-2)) / width  # (…, out, samples, dim)
+    along = _polynomials(offsets, norms.shape[0] - 1)
+    products = [[along[n][..., axis] for axis, n in enumerate(degree)] for degree in degrees]
+    values = torch.stack([reduce(torch.mul, factors) for factors in products], dim=-2)  # (…, out, functions, samples)
+    weights = quadrature(q, width, antipodal)
+    if antipodal:
+        weights = torch.cat([weights, weights], dim=-1)
+    plain = values * (torch.exp(-offsets.square().sum(dim=-1) / 2) * weights.unsqueeze(-2)).unsqueeze(-2)
+    ridge = values.new_tensor([RIDGE if any(degree) else NOTHING for degree in degrees])
+    gram = plain @ values.mT + torch.diag(ridge)
+    scale = torch.stack([norms[list(degree)].prod() for degree in degrees]) * (1 + ridge)
+    fitted: Tensor = torch.linalg.solve(gram, plain) * scale.unsqueeze(-1)
+    if antipodal:
+        fitted = fitted[..., : q.shape[-2]] + fitted[..., q.shape[-2] :]
+    return fitted.transpose(-2, -3)
 
 
-def _hermite(u: Tensor, table: Tensor) -> list[Tensor]:
-    """The functions `h_0 …` at `u`, by their three-term recurrence."""
-    norms, ahead, back = table.unbind(0)
-    values = [norms[0] * torch.exp(-u.square() / 2)]
-    for k in range(table.shape[1] - 1):
-        step = ahead[k] * u * values[k]
-        values.append(step - back[k] * values[k - 1] if k else step)
+def _polynomials(u: Tensor, order: int) -> list[Tensor]:
+    """The polynomials `p_0 … p_order` that are orthonormal for the Gaussian of width 1 and mass 1, at `u`."""
+    values = [torch.ones_like(u)]
+    for n in range(order):
+        step = u * values[n] - (sqrt(n) * values[n - 1] if n else 0.0)
+        values.append(step / sqrt(n + 1))
     return values
+
+
+def polynomial_norms(order: int) -> NDArray[np.float64]:
+    """`r_n` with `h_n = r_n p_n g` for the Gaussian g of mass 1: `c_n sqrt(n! 2π)`, shape `(order + 1,)`.
+
+    Example:
+        >>> from scalegroup.symbolic import HermiteBasis
+        >>> bool(np.isclose(polynomial_norms(0)[0], HermiteBasis(0).means[0]))
+        True
+    """
+    factorials = [factorial(n) for n in range(order + 1)]
+    return np.asarray(hermite_table(order).norms * np.sqrt(2 * pi * np.array(factorials)))
