@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scalegroup.engine import PointBasis, PointOperator, PointPath, Points, Term, cloud_spacing, point_set, points
 from scalegroup.errors import ScaleGroupError
@@ -79,6 +81,44 @@ def test_values_and_gradients_are_those_of_full_matrices(dim: int, elsewhere: bo
     found, expected = (torch.autograd.grad(z, (x, mix), slope) for z in (y, wanted))
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
     assert torch.autograd.gradcheck(lambda x, mix: points.apply(x, mix, operator), (x, mix), fast_mode=True)
+
+
+@given(
+    sizes=st.tuples(st.integers(0, 12), st.integers(0, 12)),
+    dim=st.integers(1, 3),
+    order=st.integers(0, 3),
+    channels=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    width=st.floats(0.05, 1.0),
+    clouds=st.integers(1, 3),
+    density=st.sampled_from(points.DENSITIES),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_sets_give_what_full_matrices_give(
+    sizes: tuple[int, int],
+    dim: int,
+    order: int,
+    channels: tuple[int, int],
+    width: float,
+    clouds: int,
+    density: str,
+    seed: int,
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(count: int) -> Points:
+        places = torch.randint(0, 9, (count, dim), generator=generator) / 8.0  # copies and equal distances among them
+        return Points(places.double(), torch.randint(0, clouds, (count,), generator=generator))
+
+    operator = PointOperator(PointBasis(order, dim), width, *map(draw, sizes), density)
+    x = torch.randn(sizes[0], channels[0], generator=generator, dtype=torch.float64, requires_grad=True)
+    shape = (len(operator.basis), *channels)
+    mix = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
+    y, wanted = points.apply(x, mix, operator), torch.einsum("fij,jc,fco->io", operator.dense(), x, mix)
+    torch.testing.assert_close(y, wanted, rtol=1e-11, atol=1e-11)
+    slope = torch.randn(y.shape, generator=generator, dtype=torch.float64)
+    found, expected = (torch.autograd.grad(z, (x, mix), slope) for z in (y, wanted))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
 
 
 def test_float32_and_half_precision() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
 from scalegroup import nn
 from scalegroup.fields import FieldType
@@ -54,3 +57,24 @@ class TestContinuousRotations(PointLayerContract):
 
     def make_layer(self, field: FieldType) -> torch.nn.Module:
         return nn.PointGroupConv(field, field, sigma=0.2)
+
+
+class TestGate(TestOctahedral):
+    """Layers that act on each point alone take `(points, size)` as they are."""
+
+    def make_layer(self, field: FieldType) -> torch.nn.Module:
+        return nn.Gate(field)
+
+    def run_layer(self, layer: torch.nn.Module, x: Tensor, pos: Any, batch: Any) -> Tensor:
+        y: Tensor = layer(x)
+        return y
+
+
+class TestNormActivation(TestGate):
+    def make_layer(self, field: FieldType) -> torch.nn.Module:
+        return nn.NormActivation(field)
+
+
+class TestBatchNorm(TestGate):
+    def make_layer(self, field: FieldType) -> torch.nn.Module:
+        return nn.BatchNorm(field)
