@@ -300,7 +300,7 @@ def task(options: argparse.Namespace) -> Path:
         rows += [{"network": name, "seed": "", **row} for row in test(predict, scans[1], draws)]
     options.results.mkdir(parents=True, exist_ok=True)
     write_csv(options.results / "diffusion.csv", rows)
-    first = {json.loads((out / "facts.json").read_text())["network"]: np.load(out / "first.npy") for out in outs[::-1]}
+    first = {name: np.load(out / "first.npy") for name, out in zip(options.networks, outs, strict=False)}
     first["dipy, tensor fit"] = references(scans[1], subsets(DIRECTIONS, 1)[0])
     draw(options.results / "diffusion.png", truths[1], first, scans[1].mask)
     facts = [json.loads((out / "facts.json").read_text()) for out in outs]

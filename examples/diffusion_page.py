@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scalegroup.visual.results import new_figure
 
 Array = npt.NDArray[np.float32]
-SLICE = 5  # of the test half; through the genu of the corpus callosum
+SLICE = 5  # of the volume; through the front of the corpus callosum
 
 
 def table(rows: Sequence[Mapping[str, Any]], measure: str) -> str:
@@ -37,28 +37,35 @@ def table(rows: Sequence[Mapping[str, Any]], measure: str) -> str:
 
 def draw(path: Path, truth: Array, found: Mapping[str, Array], mask: npt.NDArray[np.bool_]) -> None:
     """One slice: the truth, what each network makes of it, and its error."""
-    figure = new_figure(2.0 * (1 + len(found)), 3.4)
+    place = tuple(slice(indices.min(), indices.max() + 1) for indices in np.nonzero(mask[:, :, SLICE]))
+    inside = mask[:, :, SLICE][place]
+    figure = new_figure(1.9 * (1 + len(found)), 2.5)
     panels = figure.subplots(2, 1 + len(found), squeeze=False)
     style = {"origin": "lower", "interpolation": "nearest"}
     for column, (name, volume) in enumerate({"all 16 directions": truth, **found}.items()):
-        inside = mask[:, :, SLICE]
-        shown = panels[0, column].imshow(
-            np.where(inside, volume[:, :, SLICE], np.nan).T, "gray", vmin=0, vmax=1, **style
-        )
+        image = np.where(inside, volume[:, :, SLICE][place], np.nan).T
+        shown = panels[0, column].imshow(image, "gray", vmin=0, vmax=1, **style)
         panels[0, column].set_title(name, fontsize=8)
         if column:
-            off = np.where(inside, (volume - truth)[:, :, SLICE], np.nan).T
+            off = np.where(inside, (volume - truth)[:, :, SLICE][place], np.nan).T
             error = panels[1, column].imshow(off, "RdBu_r", vmin=-0.3, vmax=0.3, **style)
     for axes in panels.flat:
         axes.axis("off")
     for image, row, label in ((shown, 0, "FA"), (error, 1, "error")):
-        bar = figure.colorbar(image, ax=panels[row], shrink=0.8)
+        bar = figure.colorbar(image, ax=panels[row], shrink=0.9)
         bar.set_label(label, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     figure.savefig(path, dpi=160)
 
 
-READING = """TO_WRITE"""
+READING = """From 8 directions ours comes near dipy's fit, with other directions in every test. The plain networks do
+not: the one is not told the directions, the other has to learn each of the 16 by itself. From 6 directions ours errs
+less than the fit in each of the five subsets, by a quarter as much in the mean; some of them hardly determine a tensor.
+From 12 the fit is far ahead: it is the very model of the truth, and shares nearly all of its noise. What ours lacks
+there is not directions; it tells too little of the strongest anisotropy (blue in the picture, in the corpus callosum).
+Order does not matter, by construction. Turning through the plane and rescaling, which training has not shown, cost
+nothing to speak of; a rescaled truth is smoother and easier for all, as the median shows. *plain, slots* has learned
+with nine channels filled, and fails with thirteen."""
 
 
 def write_page(
@@ -68,8 +75,8 @@ def write_page(
     versions = ", ".join(f"{name} {version(name)}" for name in ("scalegroup", "torch", "monai", "dipy"))
     networks = dict.fromkeys(fact["network"] for fact in facts)
     costs = "; ".join(
-        f"{name}: {next(fact['weights'] for fact in facts if fact['network'] == name):,} weights, "
-        f"{np.mean([fact['minutes'] for fact in facts if fact['network'] == name]):.1f} minutes"
+        f"{name}: {next(fact['weights'] for fact in facts if fact['network'] == name):,}, "
+        f"{np.mean([fact['minutes'] for fact in facts if fact['network'] == name]):.1f}"
         for name in networks
     )
     text = f"""# Fractional anisotropy from 8 of 16 directions
@@ -85,7 +92,8 @@ and are tested on its front ({about["voxels"][1]:,}), each cut out as a volume o
 that nobody sees. Every training step draws another subset in another order; the 5 tested subsets are none of these, and
 are the same for all networks. What a network is told from 8 directions and the truth from 16 share their noise.
 
-Mean over subsets and seeds, ± half the difference of the seeds. {costs}, per run.
+Mean over subsets and seeds, ± half the difference of the seeds. Weights, and minutes of one core per run:
+{costs}.
 
 Mean absolute error of FA in the brain:
 
@@ -93,12 +101,13 @@ Mean absolute error of FA in the brain:
 
 Correlation with the truth in the brain:
 
-{table(rows, "correlation")}
+{table([row for row in rows if float(row["correlation"])], "correlation")}
 
 ![FA of a test slice by all networks, and their errors](diffusion.png)
 
-- *ours*: `models.DiffusionUNet` on positions and q-vectors, with `{about["settings"]}`: anisotropy is
-  as fine as the voxels, and kernels of sigma = 1 would blur it away.
+- *ours*: `models.DiffusionUNet` on positions and q-vectors, with
+  `{about["settings"]}`: anisotropy is as fine as the voxels, and
+  kernels of sigma = 1 would blur it away.
 - *plain, channels*: MONAI's U-Net on b=0 and eight channels in the order in which the directions come. It is not told
   which they are, and cannot take other numbers of them.
 - *plain, slots*: the same with one channel for each of the 16 directions, zero where it is missing: it can learn what
