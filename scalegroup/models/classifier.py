@@ -145,11 +145,12 @@ class Classifier(ScaleRuns):
         return self.head(features.flatten(2).amax(dim=2))  # type: ignore[no-any-return]
 
     def summary(self) -> str:
-        """One line: types, blocks, scales, and the number of weights."""
+        """One line: types, blocks, rotations, scales, and the number of weights."""
         group = group_of(self.features.in_type)
         weights = sum(p.numel() for p in self.parameters())
         text = f"{self.features.in_type} -> {self.head.out_features} scores"
         text += f", channels={self.channels}, strides={self.strides}"
+        text += "" if group.rotations.is_trivial else f", rotations={group.rotations!r}"
         return f"Classifier({text}, scales {group.scales[0]:.3g} … {group.scales[-1]:.3g} | {weights:,} weights)"
 
     def extra_repr(self) -> str:

@@ -46,7 +46,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         act: "silu" (default), or another name, class, or (name, options). Vectors and tensors have gates instead.
         norm: "instance" (default, as in MONAI), "batch", "group", None, or (name, options). In eval mode "batch" is
             exactly equivariant; the others are so where the volume grows with its content. "instance" learns better
-            from few scans.
+            from few scans. "group" takes fields of one kind, and so no rotations.
         dropout: probability that a field is dropped in training. Default 0.
         bias: biases in the convolutions. Default True.
         adn_ordering: order of activation, dropout and norm. Default "NDA".
@@ -237,10 +237,11 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         return self.projection(y, output_size=space, spacing=spacing)  # type: ignore[no-any-return]
 
     def summary(self) -> str:
-        """One line: types, levels, scales, and the number of weights."""
+        """One line: types, levels, rotations, scales, and the number of weights."""
         group = group_of(self.in_type)
         weights = sum(p.numel() for p in self.parameters())
         text = f"{self.in_type} -> {self.out_type}, channels={self.channels}, strides={self.strides}"
+        text += "" if group.rotations.is_trivial else f", rotations={group.rotations!r}"
         return f"UNet({text}, scales {group.scales[0]:.3g} … {group.scales[-1]:.3g} | {weights:,} weights)"
 
     def extra_repr(self) -> str:

@@ -199,6 +199,14 @@ def test_a_step_of_training_on_a_run_of_scales() -> None:
     assert net.eval()(torch.randn(1, 1, 12, 12)).shape == (1, 2, 12, 12)
 
 
+def test_the_summary_names_the_rotations() -> None:
+    options: dict[str, Any] = {"rotations": "d4", "num_scales": 2}
+    for net in (UNet(2, 1, 2, (2, 2), (2,), **options), Classifier(2, 1, 2, (2, 2), (1, 2), **options)):
+        assert "strides=" in net.summary()
+        assert ", rotations=SignedPermutations.d4(), scales" in net.summary()
+    assert "rotations" not in UNet(2, 1, 2, (2, 2), (2,)).summary()
+
+
 def test_copies_and_pickles() -> None:
     net = unet("d4", 2)
     x = torch.randn(1, 1, 11, 12)
@@ -289,6 +297,7 @@ def test_a_skip_connection_keeps_fields_of_one_kind_together() -> None:
         ({"rotations": "c4", "spatial_dims": 3}, "received"),
         ({"rotations": "octahedral", "fields": "regular"}, "fields, a function of a group and a number of channels"),
         ({"rotations": "octahedral", "fields": lambda group, count: count}, "fields that returns a FieldType"),
+        ({"rotations": "octahedral", "fields": lambda group, n: n * group.scalar}, "on the scales, received 2.scalar"),
         ({"rotations": "octahedral", "fields": lambda g, n: n * g.irrep("T1"), "oversample": 2}, "oversample=1 for"),
     ],
 )
