@@ -87,8 +87,30 @@ def test_the_page_on_methods_runs(page_module: ModuleType) -> None:
     assert run_page(text.replace("'filter dilation'", "'steerable'"), page_module) > 0
 
 
+def test_the_page_on_rotations_runs(page_module: ModuleType) -> None:
+    text = (DOCS / "rotations.md").read_text()
+    assert run_page(text, page_module) == 0
+    assert run_page(text.replace("(4, 1, 1, 2)", "(4, 1, 1, 3)"), page_module) > 0
+
+
 def test_the_page_on_escnn_runs(page_module: ModuleType) -> None:
     pytest.importorskip("escnn", reason="needs the extra 'escnn'")
     text = (DOCS / "escnn.md").read_text()
     assert run_page(text, page_module) == 0
     assert run_page(text.split("## Axes")[0].replace("('0', '1', '2', '3', '4')", "()"), page_module) > 0
+
+
+def test_the_page_on_diffusion_runs(page_module: ModuleType) -> None:
+    pytest.importorskip("nibabel", reason="needs the extra 'train'")
+    pytest.importorskip("scipy", reason="needs the extra 'train'")
+    text = (DOCS / "diffusion.md").read_text()
+    assert run_page(text, page_module) == 0
+    assert run_page(text.split("## Layers")[0].replace('Group("joint", base', 'Group("p", base'), page_module) > 0
+
+
+def test_the_page_on_points_runs(page_module: ModuleType) -> None:
+    for package in ("nibabel", "scipy"):
+        pytest.importorskip(package, reason="needs the extra 'train'")
+    text = (DOCS / "points.md").read_text()
+    assert run_page(text, page_module) == 0
+    assert run_page(text.replace("lift(x, 2 * pos)", "lift(x, 3 * pos)"), page_module) > 0
