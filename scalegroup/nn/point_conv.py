@@ -25,16 +25,20 @@ from scalegroup.representations import on_scales
 class PointGroupConv(PathWeights, PointModule):
     """Scale-equivariant convolution on point clouds: `GroupConv` with a sum over neighbours in place of the integral.
 
-    `F'(s, x_i) = Σ_{j: |x_j - x_i| < support σ s} a_j(s) (σ s)^-d Σ_f C_f ψ_f((x_j - x_i) / (σ s)) F(s, x_j)`
+    `F'(s, x_i) = Σ_t Σ_j a_j(s) (σ s)^-d Σ_f C_{t,f} ψ_f((x_j - x_i) / (σ s)) F(s base^t, x_j)`
 
-    with the same types of fields, the same Hermite-Gaussians ψ and the same constraint from rotations as `GroupConv`
-    has. The functions are evaluated where the neighbours are, not sampled on a grid: the layer is equivariant to
-    rounding, for any positions. Quadrature weights `a_j(s) = (σ s)^d ∫g / Σ_k g((x_k - x_j) / (σ s))` are the volume
-    around each point, estimated with a Gaussian g as wide as the kernel; they grow with s^d as a cloud grows, so that
-    the powers of the scale cancel, for points that fill a volume and for points on a surface alike.
+    over the points with `|x_j - x_i| < support σ s` and `t < scale_extent`, with the same types of fields, the same
+    Hermite-Gaussians ψ and the same constraint from rotations as `GroupConv` has. The functions are evaluated where the
+    neighbours are, not sampled on a grid: the layer is equivariant to rounding, for any positions. Quadrature weights
+    `a_j(s) = (σ s)^d ∫g / Σ_k g((x_k - x_j) / (σ s))` are the volume around each point, estimated with a Gaussian g as
+    wide as the kernel; they grow with s^d as a cloud grows, so that the powers of the scale cancel, for points that
+    fill a volume and for points on a surface alike.
 
     The output lies at the same points, or at others: at fewer (`points.farthest(ratio)`) it is a strided convolution,
     at more an upsampling one. An output point without neighbours gets zero, and the bias.
+
+    Time and memory grow with the number of neighbours, and that with the square of `support * sigma` and of the largest
+    scale on a surface, with the cube in a volume: a sigma near the spacing of the points is enough.
 
     Args:
         in_type: sum of fields on the scales, scalars, characters, irreps, ….
@@ -50,7 +54,8 @@ class PointGroupConv(PathWeights, PointModule):
             cloud and for its copy of any other size. Of an output at other points, the input's spacing counts.
             Default False: absolute.
         density: "source", the weights above; or "target": each output is divided by the Gaussian sum around itself, a
-            weighted mean of its neighbours, in which dense parts count more. Default "source".
+            weighted mean of its neighbours, in which dense parts count more; cheaper where few points are written and
+            many read. Default "source".
         scale_basis: functions of the scale whose sums the taps over neighbouring scales are, as in `GroupConv`.
 
     Shape:
