@@ -8,9 +8,12 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
+from scalegroup.errors import ScaleGroupError
+
 Array = npt.NDArray[np.float64]
 
 INDEPENDENT = 1e-6  # of a column that others do not span
+SAME = 1e-6  # numbers that differ by rounding: matrices may come from tables in single precision
 
 
 def steerable(rho_out: Array, rho_in: Array, action: Array, *, every_element: bool) -> Array:
@@ -31,6 +34,9 @@ def steerable(rho_out: Array, rho_in: Array, action: Array, *, every_element: bo
         Orthonormal columns that span the solutions, `(d_out * d_in * F, M)`, the same on every machine: weights of a
         network are learned in this basis. Each is made of functions of one total degree, if the action keeps degrees.
 
+    Raises:
+        ScaleGroupError: for matrices that are not orthogonal or, of a finite group, do not multiply as its elements do.
+
     Source: Weiler et al. 2018, "3D Steerable CNNs", eq. 7; Lang and Weiler 2021, "A Wigner-Eckart theorem for group
         equivariant convolution kernels".
 
@@ -39,15 +45,23 @@ def steerable(rho_out: Array, rho_in: Array, action: Array, *, every_element: bo
         >>> steerable(turn, turn, np.ones((1, 1, 1)), every_element=False).round(3).T.tolist()  # … lengths and turns
         [[0.707, 0.0, 0.0, 0.707], [0.0, 0.707, -0.707, 0.0]]
     """
+    for rho in (rho_out, rho_in):
+        error = float(np.abs(rho @ rho.transpose(0, 2, 1) - np.eye(rho.shape[1])).max())
+        if error > SAME:
+            expected, hint = "orthogonal matrices of a representation", "choose components in which lengths stay"
+            raise ScaleGroupError(expected, f"matrices that are off by {error:.2g}", hint)
     back = np.linalg.inv(action)  # (elements, F, F)
     length = rho_out.shape[1] * rho_in.shape[1] * back.shape[1]
     if every_element:
         traces = (np.trace(matrices, axis1=1, axis2=2) for matrices in (rho_out, rho_in, back))
-        count = round(float(reduce(np.multiply, traces).mean()))
-        return _independent(_means(rho_out, rho_in, back), count, length)
+        mean = float(reduce(np.multiply, traces).mean())
+        if abs(mean - round(mean)) > SAME:
+            expected = "matrices that multiply as the elements of the group do"
+            raise ScaleGroupError(expected, f"{mean:.3g} kernels", "see testing.RepresentationContract")
+        return _independent(_means(rho_out, rho_in, back), round(mean), length)
     maps = [np.kron(np.kron(one, two), three.T) for one, two, three in zip(rho_out, rho_in, back, strict=True)]
     moved = np.concatenate([matrix - np.eye(len(matrix)) for matrix in maps])
-    _, values, rows = np.linalg.svd(moved, full_matrices=True)
+    _, values, rows = np.linalg.svd(moved, full_matrices=False)
     space = rows[int((values > 1e-8).sum()) :]
     return _independent([space.T @ space], len(space), length)
 

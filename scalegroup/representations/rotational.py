@@ -160,8 +160,11 @@ def _cosets(rotations: CompactGroup, subgroup: CompactGroup | None) -> NDArray[n
     """For each element of a group the number of its coset ``k H``, in the order of their first elements."""
     matrices = np.stack([k.matrix for k in rotations.elements])
     inside = np.eye(rotations.dim)[None] if subgroup is None else np.stack([h.matrix for h in subgroup.elements])
+    expected = f"a subgroup of {rotations!r}"
     if inside.shape[1:] != matrices.shape[1:]:
-        raise ScaleGroupError(f"a subgroup of {rotations!r}", repr(subgroup), "it acts on another dimension")
+        raise ScaleGroupError(expected, repr(subgroup), "it acts on another dimension")
+    if _distances(rotations, inside).min(axis=1).max() > 1e-9:
+        raise ScaleGroupError(expected, repr(subgroup), "it has elements that are not in the group")
     cosets = np.full(len(matrices), -1)
     for i, matrix in enumerate(matrices):
         if cosets[i] < 0:
@@ -172,11 +175,13 @@ def _cosets(rotations: CompactGroup, subgroup: CompactGroup | None) -> NDArray[n
 
 def _places(rotations: CompactGroup, matrices: NDArray[np.float64]) -> NDArray[np.int64]:
     """The index of each matrix among the elements of a group."""
+    return np.asarray(_distances(rotations, matrices).argmin(axis=1))
+
+
+def _distances(rotations: CompactGroup, matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each matrix is from each element of a group: ``(matrices, elements)``."""
     own = np.stack([k.matrix for k in rotations.elements])
-    distances = np.abs(matrices[:, None] - own).max(axis=(2, 3))
-    if distances.min(axis=1).max() > 1e-9:
-        raise ScaleGroupError(f"elements of {rotations!r}", "others", "a subgroup has no elements of its own")
-    return np.asarray(distances.argmin(axis=1))
+    return np.asarray(np.abs(matrices[:, None] - own).max(axis=(2, 3)))
 
 
 def permutes(representation: Representation) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup, SignedPermutations
 from scalegroup.kernels import steerable
 from scalegroup.symbolic import HermiteBasis
@@ -92,3 +93,16 @@ def test_columns_do_not_mix_total_degrees() -> None:
     for column in np.moveaxis(columns, -1, 0):
         used = {int(d) for d in degrees[np.abs(column).max(axis=0) > 1e-12]}
         assert len(used) == 1
+
+
+@pytest.mark.parametrize(
+    ("stack", "text"),
+    [
+        (np.array([[[1.0]], [[2.0]]]), "orthogonal matrices of a representation"),
+        (np.array([[[1.0]], [[1.0]], [[-1.0]]]), "matrices that multiply as the elements of the group do"),
+    ],
+)
+def test_matrices_of_no_representation_are_refused(stack: Array, text: str) -> None:
+    one = np.ones((len(stack), 1, 1))
+    with pytest.raises(ScaleGroupError, match=text):
+        steerable(stack, one, one, every_element=True)
