@@ -11,7 +11,7 @@ from scalegroup.nn.spacing import Spacing, write
 
 
 class GroupConv(Convolution):
-    """Scale-equivariant convolution: lifting, group convolution, or projection, by the types of its fields.
+    """Equivariant convolution: lifting, group convolution, or projection, by the types of its fields.
 
     With `ψ_i = Σ_f w_{i,f} ψ_f`, a learned combination of Hermite-Gaussian products of width `sigma`,
 
@@ -19,24 +19,31 @@ class GroupConv(Convolution):
     - regular -> regular: `F'(s,x) = Σ_i ∫ F(s base^i, x+u) s^-d ψ_i(u/s) du`, i < scale_extent,
     - regular -> scalar: the mean over the scales s of `∫ F(s,x+u) s^-d ψ(u/s) du` (truncated window).
 
-    Blocks of a mixed type are mapped pair by pair and summed. Characters of weight w are multiplied by the power
-    of the scale that keeps the layer equivariant. The grid of a strided layer is centred on the volume.
+    Blocks of a mixed type are mapped pair by pair and summed. Fields of weight w are multiplied by the power of the
+    scale that keeps the layer equivariant. The grid of a strided layer is centred on the volume.
+
+    If the group has rotations K, kernels are those that commute with them, `ψ(k u) = τ_out(k) ψ(u) τ_in(k)⁻¹`: a
+    learned combination of all that the functions of the basis allow between two representations, and fewer weights.
 
     Args:
-        in_type: sum of regular, scalar and character fields.
-        out_type: the same; only 1×1 layers (`nn.Linear`) lead from scalars to scalars.
-        order: largest total Hermite degree, or the largest degree per axis. Default 2.
+        in_type: sum of fields on the scales (regular, irreps, quotients) and without them (scalars, characters, irreps
+            and quotients with a weight).
+        out_type: the same; one of the two has scales: from scalars to scalars leads `nn.Linear`.
+        order: largest total Hermite degree, or the largest degree per axis, the same for axes that rotations of the
+            group mix. Default 2.
         sigma: width of the kernel at scale 1, in units of the output grid's spacing: in mm where `forward` is told the
             spacing of the scan. Default 1.0, the smallest that does not alias (1.4 for the full band).
         support: half-width of every kernel, in its own widths. Default 4.5.
-        stride: input samples per output sample, a number or one per axis. Default 1.
-        scale_extent: number of neighbouring scales that are mixed between regular fields ("interscale
+        stride: input samples per output sample, a number or one per axis, the same for axes that rotations of the group
+            mix. Default 1.
+        scale_extent: number of neighbouring scales that are mixed between fields on the scales ("interscale
             interaction"). Default 1.
         scale_padding: what lies above the window: "zeros", "replicate", or "valid", which is exact and narrows
             the window of `out_type` by `scale_extent - 1` scales. Default "zeros".
         padding: "same", or "valid": no output whose kernel leaves the volume. Default "same".
         padding_mode: "zeros", "replicate", "reflect" or "circular". Default "zeros".
-        bias: add a constant to every output field (none to characters). Default True.
+        bias: add a constant to every output field that may have one: scalars, regular fields, and along all components
+            of a quotient. Default True.
         admissible: kernels of zero mean only, as a wavelet needs. Default False.
         basis: another `Basis` in place of `HermiteBasis(order, dim)`; a `JointBasis` of kernels that are no products,
             applied as dense ones; or "free" for the kernels of an ordinary convolution, exact where each scale has a
@@ -66,7 +73,8 @@ class GroupConv(Convolution):
         FieldTypeError: for types without an equivariant kernel, or of different groups.
         ScaleGroupError: for other bad arguments.
 
-    Source: Wimmer et al., "Scale-Equivariant Deep Learning for 3D Data"; Sosnovik et al. 2019, eq. 9-12.
+    Source: Wimmer et al., "Scale-Equivariant Deep Learning for 3D Data"; Sosnovik et al. 2019, eq. 9-12; rotations
+        as in Weiler et al. 2018, "3D Steerable CNNs".
 
     Example:
         >>> import torch, scalegroup as sg

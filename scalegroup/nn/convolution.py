@@ -23,6 +23,7 @@ from scalegroup.nn.module import Samples, check_types, grids, group_of, has_scal
 from scalegroup.nn.path_weights import SCALE_PADDINGS
 from scalegroup.nn.paths import check_blocks, out_window
 from scalegroup.nn.plan import plan
+from scalegroup.nn.rotating import check_isotropic
 from scalegroup.nn.spacing import Spacing, check_no_spacing, plain, read, spacing_of
 from scalegroup.representations import on_scales
 from scalegroup.symbolic import Basis, HermiteBasis, JointBasis
@@ -72,9 +73,7 @@ class Convolution(KernelModule):
         if self.on_grids and self.transposed and scale_padding == "valid" and scale_extent > 1:
             hint = "the grid of a new scale is not known; use 'zeros' or 'replicate'"
             raise ScaleGroupError("scale_padding out of ('zeros', 'replicate')", repr(scale_padding), hint)
-        if not group_of(in_type).rotations.is_trivial and len(set(self.stride)) > 1:
-            hint = "rotations mix the axes; leave them out of the group, or use one stride"
-            raise ScaleGroupError("one stride for all axes of a group with rotations", self.stride, hint)
+        check_isotropic(self, in_type, self.stride, "stride")
         self.scale_extent = scale_extent
         self.scale_padding = scale_padding
         self.admissible = bool(admissible)

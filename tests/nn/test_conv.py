@@ -281,7 +281,7 @@ ROTATED = ScaleTranslationGroup(2, 2.0, 3, rotations="c4")
         (
             lambda: GroupConv(1 * ROTATED.regular, 1 * ROTATED.regular, stride=(1, 2)),
             ScaleGroupError,
-            r"one stride for all axes .* received \(1, 2\)",
+            r"the same stride of GroupConv along all axes .* mix, received \(1, 2\)",
         ),
         (
             lambda: GroupConv(REGULAR, REGULAR, scale_extent=4, scale_padding="valid"),

@@ -339,5 +339,6 @@ def test_wrong_arguments(make: Callable[[], object], text: str) -> None:
 
 def test_axes_that_no_rotation_mixes_may_have_strides_of_their_own() -> None:
     about_the_last = ScaleTranslationGroup(3, 2.0, 2, SignedPermutations([(-2, 1, 3)]))
-    layer = nn.ScaleBlurPool(1 * about_the_last.regular, stride=(2, 2, 1))
-    assert rotation_error(layer, (-2, 1, 3), size=9).error < 1e-12
+    field = 1 * about_the_last.regular + 1 * about_the_last.irrep(2)
+    for layer in (nn.ScaleBlurPool(field, stride=(2, 2, 1)), nn.GroupConv(field, field, (2, 2, 1), stride=(2, 2, 1))):
+        assert rotation_error(layer, (-2, 1, 3), size=9).error < 1e-12
