@@ -7,6 +7,7 @@ from collections.abc import Callable
 from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup, SignedPermutations
+from scalegroup.representations import on_scales
 
 Fields = Callable[[ScaleTranslationGroup, int], FieldType]
 
@@ -64,6 +65,9 @@ def level_fields(group: ScaleTranslationGroup, count: int, fields: Fields | None
     made = fields(group, count)
     if not isinstance(made, FieldType) or made.group != group:
         raise ScaleGroupError("fields that returns a FieldType of the group it is given", repr(made), "use its group")
+    if not all(on_scales(rep) for _, rep in made):
+        hint = "write group.regular for scalars, and irreps and quotients without a weight"
+        raise ScaleGroupError("fields that returns representations on the scales", str(made), hint)
     return made
 
 

@@ -46,7 +46,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         act: "silu" (default), or another name, class, or (name, options). Vectors and tensors have gates instead.
         norm: "instance" (default, as in MONAI), "batch", "group", None, or (name, options). In eval mode "batch" is
             exactly equivariant; the others are so where the volume grows with its content. "instance" learns better
-            from few scans. "group" takes fields of one kind, and so no rotations.
+            from few scans. "group" takes fields of one representation only.
         dropout: probability that a field is dropped in training. Default 0.
         bias: biases in the convolutions. Default True.
         adn_ordering: order of activation, dropout and norm. Default "NDA".

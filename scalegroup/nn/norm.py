@@ -275,7 +275,7 @@ class GroupNorm(_SampleNorm):
     def __init__(self, field: FieldType, num_groups: int = 1, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(field, eps, affine)
         if len(field.blocks) != 1:
-            hint = "normalise the blocks one by one"
+            hint = "nn.BatchNorm and nn.InstanceNorm take sums; or normalise the blocks one by one"
             raise FieldTypeError("fields of one representation", str(field), hint)
         if not isinstance(num_groups, int) or num_groups < 1 or field.num_fields % num_groups:
             hint = "choose a divisor"
