@@ -131,7 +131,12 @@ class DiffusionScan:
 
         Args:
             place: one slice for each axis, without steps.
+
+        Raises:
+            ScaleGroupError: for others, and if nothing is left.
         """
+        if len(place) != 3 or any(part.step not in (None, 1) for part in place) or not self.mask[place].size:
+            raise ScaleGroupError("three slices without steps, of one voxel at least", place, "slice(None) keeps all")
         starts = [part.indices(n)[0] for part, n in zip(place, self.mask.shape, strict=True)]
         affine = self.affine.copy()
         affine[:3, 3] += self.affine[:3, :3] @ starts

@@ -329,6 +329,9 @@ def test_cropping_keeps_the_place(scan: DiffusionScan) -> None:
     part = scan.crop((slice(2, 9), slice(None), slice(3, None)))
     np.testing.assert_array_equal(part.signal, scan.signal[:, 2:9, :, 3:])
     np.testing.assert_allclose(part.affine @ [1, 2, 3, 1], scan.affine @ [3, 2, 6, 1])
+    for wrong in ((slice(3),), 2 * (slice(None),) + (slice(0, 9, 2),), 2 * (slice(None),) + (slice(4, 4),)):
+        with pytest.raises(ScaleGroupError, match="three slices without steps, of one voxel at least"):
+            scan.crop(wrong)
 
 
 def test_what_does_not_fit_is_refused(scan: DiffusionScan) -> None:
