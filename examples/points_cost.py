@@ -18,8 +18,9 @@ from scalegroup.data import BrainShapes, collate_clouds
 from scalegroup.models import PointClassifier
 
 COUNTS = (256, 512, 1024, 2048, 4096, 8192)
-COMPARED = ("DGCNN", "ours, relative")
 LAYER = "`PointGroupConv`, 16 → 16 fields, 3 scales"
+SMALL = "`PointClassifier`, 3 scales from 1 unit on"
+ON_SHEETS, ON_BRAINS = ("DGCNN", SMALL, LAYER), ("DGCNN", "ours, relative", "ours, mm")
 
 
 class Cost(NamedTuple):
@@ -51,6 +52,7 @@ NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "DGCNN": partial(DGCNN, num_classes=15, embedding=80),
     "ours, relative": partial(PointClassifier, num_classes=15, num_scales=3, sigma=4.0, relative=True),
     "ours, mm": partial(PointClassifier, num_classes=15, num_scales=7, first=-1),
+    SMALL: partial(PointClassifier, num_classes=15, num_scales=3),
     LAYER: Layer,
 }
 
@@ -102,8 +104,8 @@ def measured(root: Path, quick: bool) -> list[Cost]:
     """Networks and a layer on sheets of all sizes, networks on a batch of 16 brain structures of 1,024 points."""
     counts, clouds, points = ((64, 128), 2, 32) if quick else (COUNTS, 16, 1024)
     batch, repeats = brains(root, points, clouds), 1 if quick else 3
-    on_sheets = [(name, sheet(count), repeats) for name in (*COMPARED, LAYER) for count in counts]
-    on_brains = [(name, batch, repeats) for name in (*COMPARED, "ours, mm")]
+    on_sheets = [(name, sheet(count), repeats) for name in ON_SHEETS for count in counts]
+    on_brains = [(name, batch, repeats) for name in ON_BRAINS]
     if quick:
         return [cost(*each) for each in on_sheets + on_brains]
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
