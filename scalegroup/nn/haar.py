@@ -16,8 +16,9 @@ from scalegroup.groups.checks import as_integer
 from scalegroup.kernels import declared_error, haar_grid, sample_taps
 from scalegroup.nn.grid import PADDING_MODES, choice, interpolation_error, per_axis, positive
 from scalegroup.nn.module import EquivariantModule, check_types, group_of
+from scalegroup.nn.rotating import with_scales
 from scalegroup.nn.spacing import Spacing, as_spacing, plain, spacing_of
-from scalegroup.representations import Regular, Scalar
+from scalegroup.representations import Rotational, Scalar, on_scales
 from scalegroup.symbolic import HermiteBasis
 
 
@@ -37,17 +38,20 @@ class HaarLift(EquivariantModule):
     of the arrays. Sizes are equal modulo twice the `divisor`, so that this holds at all strides behind it too.
 
     Args:
-        field: the input, scalar fields of any group with scales.
+        field: the input, scalar fields of any group with scales; or irreps and quotients with weight 0.
         divisor: product of the strides of all layers that follow. Default 1.
         odd: odd sizes, as centred layers need. False: multiples of twice the divisor, for other networks. Default True.
         padding_mode: what lies outside the volume: "replicate" (default), "zeros", "reflect", or "circular", where the
             grids tile the period.
 
+    Attributes:
+        out_type: regular fields in place of scalars, the same irreps and quotients on the scales.
+
     Shape:
         `(batch, channels, *space)` to a tuple of `(batch, channels, *space_s)`, one for each scale, finest first.
 
     Raises:
-        FieldTypeError: for fields that are not scalar.
+        FieldTypeError: for fields on the scales, or with another power of the scale.
 
     Source: the invariant measure `ds dx / s^(d+1)`; DESIGN.md section 6.
 
@@ -62,10 +66,9 @@ class HaarLift(EquivariantModule):
     def __init__(self, field: FieldType, divisor: int = 1, odd: bool = True, padding_mode: str = "replicate") -> None:
         check_types(self, field=field)
         for _, rep in field.blocks:
-            if not isinstance(rep, Scalar):
+            if not isinstance(rep, Scalar | Rotational) or rep.weight != 0.0:
                 raise FieldTypeError("scalar fields", str(field), "use nn.ToHaar for regular ones")
-        group = group_of(field).window(sampling="haar")
-        super().__init__(field, field.num_fields * group.regular)
+        super().__init__(field, _lifted(field))
         self.divisor = as_integer(divisor, "divisor, an integer >= 1", "it is the product of all strides", minimum=1)
         self.odd = bool(odd)
         self.padding_mode = choice(padding_mode, PADDING_MODES, "padding_mode")
@@ -113,16 +116,16 @@ class ToHaar(EquivariantModule):
     order 0, at the points x of spacing s. `ToUniform` is its adjoint.
 
     Args:
-        field: the input, regular fields with `sampling="uniform"`.
+        field: the input, fields on the scales (regular, irreps, quotients) with `sampling="uniform"`.
         sigma: width of the Gaussian at scale 1 in voxels: in samples of each scale's grid. Default 1.
         divisor: product of the strides of all layers that follow, see `HaarLift`. Default 1.
         padding_mode: what lies outside the volume: "zeros" (default), "replicate", "reflect" or "circular".
 
     Shape:
-        `(batch, field.size, *space)` to a tuple of `(batch, num_fields, *space_s)`, finest first.
+        `(batch, field.size, *space)` to a tuple of `(batch, field.size / num_scales, *space_s)`, finest first.
 
     Raises:
-        FieldTypeError: for fields that are not regular, or sampled otherwise.
+        FieldTypeError: for fields without scales, or sampled otherwise.
 
     Source: the invariant measure of the group, DESIGN.md section 6.
 
@@ -148,7 +151,7 @@ class ToHaar(EquivariantModule):
         return declared_error([[sample_taps(basis, self.sigma * s)] * basis.dim for s in scales], basis.products)
 
     def forward(self, x: Tensor, spacing: Spacing | None = None) -> tuple[Tensor, ...]:
-        """`(batch, field.size, *space)` to one `(batch, num_fields, *space_s)` for each scale.
+        """`(batch, field.size, *space)` to one `(batch, field.size / num_scales, *space_s)` for each scale.
 
         `spacing` is that of the samples of x, as in `HaarLift`; scales count in units of the grid of scale 1.
         """
@@ -170,15 +173,15 @@ class ToUniform(EquivariantModule):
     `Σ_s s^d <ToHaar(F), y>_s = Σ_s <F, ToUniform(y)>_s` (for periodic grids with their own distance in place of s).
 
     Args:
-        field: the input, regular fields with `sampling="haar"`.
+        field: the input, fields on the scales (regular, irreps, quotients) with `sampling="haar"`.
         sigma, padding_mode: as in `ToHaar`.
 
     Shape:
-        A tuple of `(batch, num_fields, *space_s)` to `(batch, field.size, *output_size)`; `output_size` is an
-        argument of `forward`, by default the voxels that the grid nearest to scale 1 covers.
+        A tuple of `(batch, field.size / num_scales, *space_s)` to `(batch, field.size, *output_size)`; `output_size` is
+        an argument of `forward`, by default the voxels that the grid nearest to scale 1 covers.
 
     Raises:
-        FieldTypeError: for fields that are not regular, or sampled otherwise.
+        FieldTypeError: for fields without scales, or sampled otherwise.
 
     Example:
         >>> import torch, scalegroup as sg
@@ -203,7 +206,7 @@ class ToUniform(EquivariantModule):
     def forward(
         self, x: tuple[Tensor, ...], output_size: Sequence[int] | None = None, spacing: Spacing | None = None
     ) -> Tensor:
-        """One `(batch, num_fields, *space_s)` for each scale to `(batch, field.size, *output_size)` of this spacing."""
+        """A tensor of each scale to `(batch, field.size, *output_size)`, whose spacing this is."""
         parts, scales = self.check(x), self.scales_in_use()
         space, places = grids_over(parts, scales, output_size, spacing, self.padding_mode)
         placed = [
@@ -219,9 +222,17 @@ class ToUniform(EquivariantModule):
 
 def _check_sampling(layer: EquivariantModule, field: FieldType, sampling: str) -> None:
     check_types(layer, field=field)
-    if group_of(field).sampling != sampling or not all(isinstance(rep, Regular) for _, rep in field.blocks):
+    if group_of(field).sampling != sampling or not all(on_scales(rep) for _, rep in field.blocks):
         hint = "nn.HaarLift takes volumes, nn.ToHaar uniform fields, nn.ToUniform those on grids of their own"
-        raise FieldTypeError(f"regular fields with sampling={sampling!r}", f"{field} of {field.group!r}", hint)
+        raise FieldTypeError(f"fields on the scales with sampling={sampling!r}", f"{field} of {field.group!r}", hint)
+
+
+def _lifted(field: FieldType) -> FieldType:
+    """The type on grids of their own; scalars become one block of regular fields, as they always were."""
+    group = group_of(field).window(sampling="haar")
+    if all(isinstance(rep, Scalar) for _, rep in field.blocks):
+        return FieldType(group, ((field.num_fields, group.regular),))
+    return FieldType(group, tuple((m, with_scales(rep.with_group(group))) for m, rep in field.blocks))
 
 
 def haar_grids(

@@ -11,7 +11,7 @@ from torch import Tensor
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.nn.module import check_types, group_of
-from scalegroup.representations import Representation, Rotational, Scalar
+from scalegroup.representations import Regular, Representation, Rotational, Scalar
 
 
 def check_weightless(layer: torch.nn.Module, field: FieldType, hint: str) -> None:
@@ -36,6 +36,13 @@ def without_scales(rep: Representation) -> Representation:
     if isinstance(rep, Rotational):
         return type(rep)(**{**rep._arguments(), "weight": 0.0})
     return Scalar(rep.group)
+
+
+def with_scales(rep: Representation) -> Representation:
+    """The representation with the same action of the rotations, on every scale of the window."""
+    if isinstance(rep, Rotational):
+        return type(rep)(**{**rep._arguments(), "weight": None})
+    return Regular(rep.group)
 
 
 def as_vectors(x: Tensor, components: int) -> Tensor:

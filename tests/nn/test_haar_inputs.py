@@ -98,10 +98,10 @@ def test_wrong_constructions() -> None:
         (lambda: nn.HaarLift(FIELD), r"scalar fields, received 2\*regular; use nn.ToHaar for regular ones"),
         (lambda: nn.HaarLift(1 * GROUP.scalar, divisor=0), "divisor, an integer >= 1, received 0"),
         (lambda: nn.HaarLift(1 * GROUP.scalar, padding_mode="wrap"), "padding_mode out of .* received 'wrap'"),
-        (lambda: nn.ToHaar(FIELD), "regular fields with sampling='uniform', received"),
+        (lambda: nn.ToHaar(FIELD), "fields on the scales with sampling='uniform', received"),
         (lambda: nn.ToHaar(uniform, sigma=0), "sigma: a positive number, received 0"),
-        (lambda: nn.ToUniform(uniform), "regular fields with sampling='haar', received"),
-        (lambda: nn.ToUniform(1 * GROUP.scalar), "regular fields with sampling='haar', received"),
+        (lambda: nn.ToUniform(uniform), "fields on the scales with sampling='haar', received"),
+        (lambda: nn.ToUniform(1 * GROUP.scalar), "fields on the scales with sampling='haar', received"),
         (lambda: GROUP.window(sampling="log"), r"sampling out of \('uniform', 'haar'\), received 'log'"),
     ]
     for attempt, text in cases:

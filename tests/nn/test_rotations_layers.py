@@ -265,6 +265,29 @@ def test_fields_with_a_grid_for_each_scale_turn_too(make: Callable[[FieldType], 
         assert rotation_error(layer, k).error < 1e-12
 
 
+def test_vectors_go_to_grids_of_their_own_and_back() -> None:
+    here = SQUARE.window(num_scales=2)
+    field = 2 * here.irrep("E") + 1 * here.regular
+    there = nn.ToHaar(field)
+    lift = nn.HaarLift(1 * here.scalar + 2 * here.irrep("E", weight=0.0))
+    assert str(lift.out_type) == "1*regular + 2*irrep('E')"
+    for layer in (there, nn.ToUniform(there.out_type), lift):
+        for k in SQUARE.rotations.generators:
+            result = rotation_error(layer, k)
+            assert result.error < 1e-12
+            assert result.trivial > 0.1
+    parts = lift(noise(1, 5, 9, 9))
+    assert [tuple(part.shape) for part in parts] == [(1, 5, 9, 9), (1, 5, 5, 5)]
+    with pytest.raises(FieldTypeError, match="scalar fields, received"):
+        nn.HaarLift(1 * here.irrep("E", weight=1.0))
+
+
+def test_maxima_over_cubes_turn() -> None:
+    field = 1 * SQUARE.regular + 1 * AXES
+    for k in SQUARE.rotations.generators:
+        assert rotation_error(nn.ScaleMaxPool(field), k).error < 1e-12
+
+
 def test_grids_that_are_coarser_and_finer_turn() -> None:
     field = 1 * CUBE.regular + 1 * VECTOR
     for layer in (nn.Upsample(field), nn.Downsample(field), nn.ScaleBlurPool(field, stride=3)):
