@@ -17,7 +17,7 @@ from torch.autograd.gradcheck import GradcheckError
 from scalegroup import nn
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
-from scalegroup.groups import CompactGroup, ScaleTranslationGroup
+from scalegroup.groups import CompactGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.nn.module import Samples, each, grids
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error, relative_error, truncation_reach
 from scalegroup.testing.experiment import Protocol, group_of
@@ -306,7 +306,14 @@ class LayerContract(ABC):
         """The dimensions of space that the rotations act on."""
         if self.rotations is None:
             return self.dims
-        return tuple(dim for dim in self.dims if CompactGroup.named(self.rotations, dim).dim == dim)
+        groups = {dim: CompactGroup.named(self.rotations, dim) for dim in self.dims}
+        if not all(isinstance(group, SignedPermutations) for group in groups.values()):
+            hint = "testing.rotation_error with protocol='blobs' measures other rotations"
+            raise ScaleGroupError("rotations of a LayerContract that map the grid to itself", self.rotations, hint)
+        found = tuple(dim for dim, group in groups.items() if group.dim == dim)
+        if not found:
+            raise ScaleGroupError(f"rotations of a space of {self.dims} dimensions", self.rotations, "change dims")
+        return found
 
     def _layers(self) -> Iterator[torch.nn.Module]:
         for dim in self._spaces:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scalegroup import nn
+from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.testing import LayerContract
@@ -272,3 +273,18 @@ def test_a_window_without_room_is_no_success() -> None:
 
     with pytest.raises(AssertionError, match=r"the equivariance error nan .* beyond the window \(True,\)"):
         Narrow().test_equivariance()
+
+
+@pytest.mark.parametrize(
+    ("turns", "text"),
+    [
+        ("octahedral", r"rotations of a space of \(1,\) dimensions, received octahedral"),
+        ("cube", "the name of a compact group"),
+        ("so3", "that map the grid to itself, received so3; .*'blobs'"),
+    ],
+)
+def test_rotations_that_the_contract_cannot_measure(turns: str, text: str) -> None:
+    if turns == "so3":
+        pytest.importorskip("escnn")
+    with pytest.raises(ScaleGroupError, match=text):
+        contract(Scaled, turns).test_rotations()
