@@ -1,4 +1,8 @@
-"""Layers for fields that turn keep the contract of layers, with the symmetries of the square and the cube."""
+"""Layers for fields that turn keep the contract of layers, with the symmetries of the square and the cube.
+
+Layers that act on each channel alike (blurs, resampling, means and maxima, dropout) treat components as they treat
+fields: that these turn is in `test_rotations_layers`, the rest of their contract in `test_contracts`.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,8 @@ from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.testing import LayerContract
 
 
-class Cube(LayerContract):
-    """For layers that take vectors."""
-
-    rotations = "octahedral"
-    windows = ((2.0, 3),)
-
-
 class Square(LayerContract):
-    """The same with reflections, in the plane."""
+    """For layers that take vectors."""
 
     rotations = "d4"
     windows = ((2.0, 3),)
@@ -32,22 +29,25 @@ class OfQuotients(LayerContract):
         return 1 * group.regular + 1 * group.quotient("c4") + 1 * group.quotient()
 
 
-class TestLinear(Cube):
+class TestLinear(Square):
     def make_layer(self, field: FieldType) -> nn.Linear:
         return nn.Linear(field, field)
 
 
-class TestNormActivation(Cube):
+class TestNormActivation(LayerContract):
+    rotations = "octahedral"
+    windows = ((2.0, 2),)
+
     def make_layer(self, field: FieldType) -> nn.NormActivation:
         return nn.NormActivation(field)
 
 
-class TestGate(Cube):
+class TestGate(Square):
     def make_layer(self, field: FieldType) -> nn.Gate:
         return nn.Gate(field)
 
 
-class TestBatchNorm(Cube):
+class TestBatchNorm(Square):
     def make_layer(self, field: FieldType) -> nn.BatchNorm:
         return nn.BatchNorm(field)
 
@@ -90,17 +90,7 @@ class TestPointwise(OfQuotients):
         return nn.Pointwise(field)
 
 
-class TestPointwiseOversampled(OfQuotients):
-    def make_layer(self, field: FieldType) -> nn.Pointwise:
-        return nn.Pointwise(field, oversample=2)
-
-
-class TestDropout(Square):
-    def make_layer(self, field: FieldType) -> nn.Dropout:
-        return nn.Dropout(field, p=0.3)
-
-
-class TestRotationPool(Cube):
+class TestRotationPool(Square):
     def make_layer(self, field: FieldType) -> nn.RotationPool:
         return nn.RotationPool(field)
 
@@ -108,28 +98,6 @@ class TestRotationPool(Cube):
 class TestRotationPoolMax(OfQuotients):
     def make_layer(self, field: FieldType) -> nn.RotationPool:
         return nn.RotationPool(field, "max")
-
-
-class TestRotationPoolMean(OfQuotients):
-    def make_layer(self, field: FieldType) -> nn.RotationPool:
-        return nn.RotationPool(field, "mean")
-
-
-class TestScaleBlurPool(Square):
-    def make_layer(self, field: FieldType) -> nn.ScaleBlurPool:
-        return nn.ScaleBlurPool(field)
-
-
-class TestScaleMaxPool(OfQuotients):
-    tolerance = 0.03  # as without rotations: maxima between whole cubes are interpolated
-
-    def make_layer(self, field: FieldType) -> nn.ScaleMaxPool:
-        return nn.ScaleMaxPool(field)
-
-
-class TestUpsample(Square):
-    def make_layer(self, field: FieldType) -> nn.Upsample:
-        return nn.Upsample(field)
 
 
 class ScalePoolContract(Square):
@@ -142,19 +110,6 @@ class TestScalePoolMax(ScalePoolContract):
         return nn.ScalePool(field, "max")
 
 
-class TestScalePoolMean(ScalePoolContract):
-    def make_layer(self, field: FieldType) -> nn.ScalePool:
-        return nn.ScalePool(field, "mean")
-
-
 class TestScalePoolAttention(ScalePoolContract):
     def make_layer(self, field: FieldType) -> nn.ScalePool:
         return nn.ScalePool(field, "attention")
-
-
-class TestScalePoolLogSumExp(OfQuotients):
-    inside = True
-    tolerance = 0.0
-
-    def make_layer(self, field: FieldType) -> nn.ScalePool:
-        return nn.ScalePool(field, "logsumexp")
