@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="needs the extra 'viz'")
 pytest.importorskip("nibabel", reason="needs the extra 'train'")
+pytest.importorskip("escnn", reason="needs the extra 'escnn'")
 
 ROOT = Path(__file__).resolve().parents[2]
 
