@@ -19,6 +19,7 @@ from scalegroup.models.checks import as_channels, as_count, as_strides, as_train
 from scalegroup.models.fields import turning_fields
 from scalegroup.models.runs import ScaleRuns
 from scalegroup.models.unet import UNet
+from scalegroup.nn.diffusion_space import as_q
 from scalegroup.nn.module import Samples, group_of, has_scales
 
 
@@ -40,6 +41,7 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         order: largest total Hermite degree of the kernels, in p and q together. Default 2.
         sigma: width of the kernels at scale 1, in voxels. Default 1.0.
         q_sigma: width in q at scale 1, in the unit of the q-vectors. Default 0.5.
+        q_ridge: see `nn.DiffusionGroupConv`. Default 0.1; 0.001 serves other numbers of gradients better.
         q_pool: "attention" (default) or "mean", see `nn.DiffusionPool`; or "origin": the last of the first layers
             gathers all samples at q = 0, which is cheap.
         antipodal: signals are even in q, see `nn.DiffusionGroupConv`. Default True.
@@ -91,6 +93,7 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         order: int = 2,
         sigma: float = 1.0,
         q_sigma: float = 0.5,
+        q_ridge: float = 0.1,
         q_pool: str = "attention",
         antipodal: bool = True,
         voxelwise: bool = False,
@@ -116,7 +119,7 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         shared: dict[str, Any] = {"order": order, "sigma": sigma, "padding_mode": padding_mode}
         recipe = Recipe(act, norm, dropout)
         fields = [signal, *(turning_fields(group, count) for count in inner), last * group.regular]
-        six = {**shared, "q_sigma": q_sigma, "antipodal": antipodal}
+        six = {**shared, "q_sigma": q_sigma, "q_ridge": q_ridge, "antipodal": antipodal}
         self.first_layers = torch.nn.ModuleList(_Unit(recipe, *pair, voxelwise, six) for pair in pairwise(fields))
         self.q_pool = q_pool
         pool_mode = "attention" if q_pool == "attention" else "mean"
@@ -152,7 +155,8 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
             received = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
             hint = "give the series without a channel axis"
             raise ScaleGroupError(f"DiffusionUNet input of {axes} axes (batch, samples, *space)", received, hint)
-        return self.on_run(self, partial(self._run_all, q=q), x.unsqueeze(1))
+        vectors = as_q(q, "q", axes - 2, x, x.shape[1]).squeeze(0)  # a set for all, or one for each
+        return self.on_run(self, partial(self._run_all, q=vectors), x.unsqueeze(1))
 
     def _run_all(self, x: Tensor, q: Tensor) -> Samples:
         space, samples = x.shape[3:], q
@@ -186,7 +190,7 @@ class _Unit(nn.EquivariantModule):
         super().__init__(in_type, out_type)
         made = recipe.before_adn(out_type)
         self.conv = nn.DiffusionGroupConv(in_type, made, **options)
-        point = {name: options[name] for name in ("order", "q_sigma", "antipodal")}
+        point = {name: options[name] for name in ("order", "q_sigma", "q_ridge", "antipodal")}
         self.point = nn.DiffusionGroupConv(in_type, made, sigma=None, bias=False, **point) if voxelwise else None
         layers = recipe.adn(out_type)
         self.rest = nn.Sequential(*layers) if layers else None

@@ -57,6 +57,8 @@ class DiffusionGroupConv(PathWeights):
             point in p, so that each position is seen by itself, and `order` is that in q.
         q_sigma: width of the kernel in q at scale 1, in the unit of `q`. Default 0.5: half of what separates b = 0
             from b = b_ref.
+        q_ridge: ridge of the fit that corrects the sum over few samples. Default 0.1, which is safe for noisy signals.
+            With 0.001 responses depend less on the number of gradients, and noise of few gradients is amplified more.
         antipodal: for signals with `F(p,-q) = F(p,q)`, as those of diffusion are: each sample counts at its antipode
             too, and kernels are even in q, so that the sign of a gradient never matters. Default True.
         support, stride, scale_extent, scale_padding, padding, padding_mode, bias, admissible, method: as in
@@ -96,6 +98,7 @@ class DiffusionGroupConv(PathWeights):
         *,
         sigma: float | None = 1.0,
         q_sigma: float = 0.5,
+        q_ridge: float = 0.1,
         antipodal: bool = True,
         support: float = 4.5,
         stride: int | Sequence[int] = 1,
@@ -116,7 +119,7 @@ class DiffusionGroupConv(PathWeights):
         check_blocks(out_type)
         super().__init__(in_type, out_window(in_type, out_type, scale_extent, scale_padding, transposed=False))
         self.basis = DiffusionBasis(order, group.dim, bool(antipodal), 0 if sigma is None else None)
-        self.q_sigma = positive(q_sigma, "q_sigma")
+        self.q_sigma, self.q_ridge = positive(q_sigma, "q_sigma"), positive(q_ridge, "q_ridge")
         self.scale_extent = scale_extent
         self.scale_padding = scale_padding
         self.scale_basis = None
@@ -202,13 +205,13 @@ class DiffusionGroupConv(PathWeights):
         """For each share `(1 or batch, functions, out samples, samples)`, at one scale."""
         width = self.q_sigma * scale ** diffusion_group(self.in_type).q_power
         degrees = [degree for share in self._shares for degree in share.of_q]
-        matrices = q_matrices(out_q, q, width, degrees, self.norms, self.basis.even)
+        matrices = q_matrices(out_q, q, width, degrees, self.norms, self.basis.even, self.q_ridge)
         return torch.split(matrices, [len(share.of_q) for share in self._shares], dim=1)
 
     def extra_repr(self) -> str:
         """Types, order and width in q, then what differs from the defaults; the rest stands below."""
         parts = [super().extra_repr(), f"order={self.basis.order}", f"q_sigma={self.q_sigma:g}"]
-        parts += [] if self.basis.even else ["antipodal=False"]
+        parts += self.unusual(q_ridge=0.1) + ([] if self.basis.even else ["antipodal=False"])
         parts += self.unusual(scale_extent=1, scale_padding="zeros", admissible=False, method="auto", frozen=False)
         return ", ".join(parts if self.bias is not None else [*parts, "bias=False"])
 

@@ -15,7 +15,6 @@ from torch import Tensor
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.hermite import hermite_table
 
-RIDGE = 0.1  # of a fit by least squares, where a polynomial that samples resolve has a mean square of 1
 NOTHING = 1e-15  # the ridge of constants: samples that are all too far away count as zeros
 
 
@@ -95,7 +94,13 @@ def quadrature(q: Tensor, width: float, antipodal: bool) -> Tensor:
 
 
 def q_matrices(
-    out_q: Tensor, q: Tensor, width: float, degrees: Sequence[tuple[int, ...]], norms: Tensor, antipodal: bool
+    out_q: Tensor,
+    q: Tensor,
+    width: float,
+    degrees: Sequence[tuple[int, ...]],
+    norms: Tensor,
+    antipodal: bool,
+    ridge: float,
 ) -> Tensor:
     """The matrices of the functions of q-space: `Σ_j A[f,i,j] x_j` is `∫ x(q_i + v) width^-d ψ_f(v / width) dv`.
 
@@ -114,6 +119,7 @@ def q_matrices(
         degrees: of all functions up to some degree, along each axis; the Gaussian is one of them.
         norms: r of each degree along one axis, `∫ h_n p_n`: `(order + 1,)`, see `polynomial_norms`.
         antipodal: whether each sample also lies at `-q_j`, with the same value.
+        ridge: of the fit, where a polynomial that the samples resolve has a mean square of 1.
 
     Returns:
         Shape `(…, functions, out, samples)`, float64.
@@ -129,9 +135,9 @@ def q_matrices(
     if antipodal:
         weights = torch.cat([weights, weights], dim=-1)
     plain = values * (torch.exp(-offsets.square().sum(dim=-1) / 2) * weights.unsqueeze(-2)).unsqueeze(-2)
-    ridge = values.new_tensor([RIDGE if any(degree) else NOTHING for degree in degrees])
-    gram = plain @ values.mT + torch.diag(ridge)
-    scale = torch.stack([norms[list(degree)].prod() for degree in degrees]) * (1 + ridge)
+    ridges = values.new_tensor([ridge if any(degree) else NOTHING for degree in degrees])
+    gram = plain @ values.mT + torch.diag(ridges)
+    scale = torch.stack([norms[list(degree)].prod() for degree in degrees]) * (1 + ridges)
     fitted: Tensor = torch.linalg.solve(gram, plain) * scale.unsqueeze(-1)
     if antipodal:
         fitted = fitted[..., : q.shape[-2]] + fitted[..., q.shape[-2] :]

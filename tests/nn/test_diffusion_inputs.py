@@ -95,6 +95,7 @@ def test_wrong_types_are_refused() -> None:
     ("options", "message"),
     [
         ({"q_sigma": 0.0}, "q_sigma: a positive number"),
+        ({"q_ridge": 0.0}, "q_ridge: a positive number"),
         ({"order": (2, 2)}, "order to be one integer"),
         ({"order": -1}, "order to be an integer"),
         ({"scale_extent": 0}, "scale_extent, an integer >= 1"),
@@ -153,9 +154,9 @@ def test_weights_fit_every_window_and_any_number_of_samples() -> None:
 
 
 def test_repr_shows_what_differs() -> None:
-    layer = DiffusionGroupConv(*LIFT, order=1, q_sigma=0.7, antipodal=False, stride=2, bias=False)
+    layer = DiffusionGroupConv(*LIFT, order=1, q_sigma=0.7, q_ridge=0.01, antipodal=False, stride=2, bias=False)
     text = re.sub(r"\s+", " ", repr(layer))
-    assert "1*scalar -> 2*regular, order=1, q_sigma=0.7, antipodal=False, bias=False" in text
+    assert "1*scalar -> 2*regular, order=1, q_sigma=0.7, q_ridge=0.01, antipodal=False, bias=False" in text
     assert "sigma=1, stride=(2, 2)" in text
 
 

@@ -16,10 +16,9 @@ WHOLE = HermiteBasis(2, 2)
 EVEN = tuple(p[2:] for p in DiffusionBasis(2, 2, p_order=0).products)
 
 
-def matrices(out_q: Tensor, q: Tensor, width: float = 0.5, antipodal: bool = False) -> Tensor:
-    return q_matrices(
-        out_q, q, width, EVEN if antipodal else WHOLE.products, torch.tensor(polynomial_norms(2)), antipodal
-    )
+def matrices(out_q: Tensor, q: Tensor, width: float = 0.5, antipodal: bool = False, ridge: float = 0.1) -> Tensor:
+    degrees = EVEN if antipodal else WHOLE.products
+    return q_matrices(out_q, q, width, degrees, torch.tensor(polynomial_norms(2)), antipodal, ridge)
 
 
 def lattice(count: int, reach: float = 4.0) -> Tensor:
@@ -57,7 +56,7 @@ def test_constants_are_seen_exactly_on_any_samples(count: int, antipodal: bool) 
 def test_few_samples_tell_curvature_better_than_a_plain_sum() -> None:
     """Of signals that are polynomials of degree 2, whose integrals are the coefficients."""
     rng = np.random.default_rng(0)
-    gain = {True: 0.0, False: 0.0}
+    gain: dict[float | str, float] = {0.001: 0.0, 0.1: 0.0, "plain": 0.0}  # by ridge
     functions = [n for n, p in enumerate(EVEN) if sum(p) == 2]
     dense, origin = lattice(41), torch.zeros(1, 2, dtype=torch.float64)
     for seed in range(10):
@@ -68,16 +67,19 @@ def test_few_samples_tell_curvature_better_than_a_plain_sum() -> None:
             return 1 - (v @ tensor * v).sum(dim=1)
 
         exact = (matrices(origin, dense, antipodal=True)[:, 0] @ signal(dense))[functions]
-        fitted = (matrices(origin, q, antipodal=True)[:, 0] @ signal(q))[functions]
         both = mirrored(q)
         weights = quadrature(q, 0.5, antipodal=True).repeat(2)
         kernels = torch.tensor(HermiteBasis(2, 2).at(both.T.numpy() / 0.5)) * weights * 2 * np.pi
         places = [WHOLE.products.index(EVEN[n]) for n in functions]
         plain = (kernels @ signal(both))[places]
-        for corrected, found in ((True, fitted), (False, plain)):
-            gain[corrected] += float((found - exact).norm() / exact.norm()) / 10
-    assert gain[True] < 0.3
-    assert gain[False] > 2 * gain[True]
+        found: dict[float | str, Tensor] = {"plain": plain}
+        for ridge in (0.001, 0.1):
+            found[ridge] = (matrices(origin, q, antipodal=True, ridge=ridge)[:, 0] @ signal(q))[functions]
+        for kind, value in found.items():
+            gain[kind] += float((value - exact).norm() / exact.norm()) / 10
+    assert gain["plain"] > 2 * gain[0.1] > 4 * gain[0.001]
+    assert gain[0.1] < 0.3
+    assert gain[0.001] < 0.02
 
 
 def test_samples_that_are_all_too_far_away_count_as_zeros() -> None:
