@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scalegroup.engine.hermite import polynomials
 from scalegroup.symbolic import HermiteBasis
 from scalegroup.symbolic.basis import Array, zero_mean_columns
 from scalegroup.symbolic.hermite import hermite_table
@@ -96,7 +97,8 @@ class PointBasis:
 
     def values(self, u: Tensor, weights: Tensor | None = None) -> Tensor:
         """All functions at the offsets `u` `(dim, *S)`, in widths, times `weights` `(*S)`: `(F, *S)`."""
-        degrees, products = self._polynomials(u), self.hermite.products
+        table, products = hermite_table(self.order), self.hermite.products
+        degrees = polynomials(u, table.ahead.tolist(), table.back.tolist())  # over h_0
         factor = self.gauss(u.square().sum(0)).mul_(self.height)
         out = u.new_empty((len(products), *u.shape[1:]))
         for f, (parent, axis, degree) in enumerate(_steps(products)):
@@ -105,18 +107,6 @@ class PointBasis:
             else:
                 out[f] = factor if weights is None else factor.mul_(weights)
         return out
-
-    def _polynomials(self, u: Tensor) -> list[Tensor]:
-        """`h_n / h_0` for n = 1 … order, along every axis."""
-        table = hermite_table(self.order)
-        found: list[Tensor] = []
-        for n, (ahead, back) in enumerate(zip(table.ahead.tolist(), table.back.tolist(), strict=True)):
-            if n == 0:
-                found.append(u * ahead)
-            else:
-                before = u.new_full((), -back) if n == 1 else found[n - 2] * -back
-                found.append(torch.addcmul(before, u, found[n - 1], value=ahead))
-        return found
 
 
 @cache
