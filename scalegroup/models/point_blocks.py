@@ -62,7 +62,9 @@ class PointUnit(nn.EquivariantModule):
         return x
 
 
-def read_clouds(pos: Any, batch: Any, x: Any, in_channels: int, relative: bool) -> tuple[Tensor, nn.Points]:
+def read_clouds(
+    pos: Any, batch: Any, x: Any, in_channels: int, relative: bool, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, nn.Points]:
     """The features and the points of what a network was called with.
 
     Args:
@@ -72,6 +74,7 @@ def read_clouds(pos: Any, batch: Any, x: Any, in_channels: int, relative: bool) 
         x: features `(points, in_channels)`; None stands for ones.
         in_channels: number of features.
         relative: measure each cloud in units of its own spacing.
+        dtype: that of the network's weights, and so of the ones. Default float32.
 
     Raises:
         ScaleGroupError: for features that are missing.
@@ -92,7 +95,7 @@ def read_clouds(pos: Any, batch: Any, x: Any, in_channels: int, relative: bool) 
         if in_channels != 1:
             hint = "only a network with in_channels=1 makes them itself, as ones"
             raise ScaleGroupError(f"features x of the shape (points, {in_channels})", None, hint)
-        x = points.pos.new_ones(len(points), 1)
+        x = points.pos.new_ones(len(points), 1, dtype=dtype)
     return x, points
 
 

@@ -148,7 +148,7 @@ class PointClassifier(torch.nn.Module):
 
     def features(self, pos: Any, batch: Any = None, x: Any = None) -> tuple[Tensor, nn.Points]:
         """The equivariant part: `channels[-1]` regular fields, and the points of the last level where they live."""
-        x, points = read_clouds(pos, batch, x, self.in_channels, self.relative)
+        x, points = read_clouds(pos, batch, x, self.in_channels, self.relative, self.head.weight.dtype)
         for block, stride in zip(self.blocks, self.strides, strict=True):
             targets = coarser(points, stride)
             x, points = block(x, points, targets), targets

@@ -126,7 +126,8 @@ class PointUNet(torch.nn.Module):
 
     def forward(self, pos: Any, batch: Any = None, x: Any = None) -> Tensor:
         """Positions `(points, dim)` to scores `(points, num_classes)`; arguments as in `PointClassifier`."""
-        x, points = read_clouds(pos, batch, x, self.in_channels, self.relative)
+        dtype = next(self.parameters()).dtype
+        x, points = read_clouds(pos, batch, x, self.in_channels, self.relative, dtype)
         levels, skips = [points], []
         for block, stride in zip(self.down, self.strides, strict=True):
             levels.append(coarser(levels[-1], stride))

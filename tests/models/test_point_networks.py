@@ -225,3 +225,14 @@ def test_a_single_point_and_copies_of_it(make: Callable[..., Net]) -> None:
         assert net(pos).isfinite().all()
     with pytest.raises(ScaleGroupError, match="finite positions, received NaN"):
         net(torch.full((3, 3), torch.nan))
+
+
+@MAKERS
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_features_that_were_not_given_are_of_the_weights_dtype(make: Callable[..., Net], dtype: torch.dtype) -> None:
+    net = make().eval().requires_grad_(False)
+    pos, batch = clouds(torch.float32)
+    expected = net(pos, batch)
+    y = net.to(dtype)(pos, batch)
+    assert y.dtype == dtype
+    assert float((y - expected).abs().max()) < (1e-4 if dtype == torch.float64 else 0.1) * float(expected.abs().max())
