@@ -152,8 +152,9 @@ def interpolation_weights(distances: Tensor) -> Tensor:
                 [0.5000, 0.5000]])
     """
     near, beyond = distances[:, :-1], distances[:, -1:]
-    here = near == 0
-    gaps = torch.where(here, 0, 1 / near - 1 / beyond).square()
+    closest, here = near[:, :1], near == 0
+    # Times the square of the smallest distance: in any unit of length the numbers stay in the range of floats.
+    gaps = torch.where(here | near.isinf(), 0, closest / near - closest / beyond).square()
     gaps = torch.where(here.any(1, keepdim=True), here.to(near.dtype), gaps)
     level = near.isfinite() & (near == beyond)  # all are equally far: none is nearer than the next
     gaps = torch.where(gaps.sum(1, keepdim=True) > 0, gaps, level.to(near.dtype))

@@ -97,9 +97,10 @@ class TestPointUpsample:
         weights = interpolation_weights(torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
         assert weights.tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
-    def test_weights_do_not_know_the_unit(self) -> None:
+    @pytest.mark.parametrize("unit", [7.7, 1e-30, 1e30])  # the square of the last two is no float32
+    def test_weights_do_not_know_the_unit(self, unit: float) -> None:
         distances = torch.rand(9, 4).sort(dim=1).values
-        torch.testing.assert_close(interpolation_weights(7.7 * distances), interpolation_weights(distances))
+        torch.testing.assert_close(interpolation_weights(unit * distances), interpolation_weights(distances))
 
     def test_no_neighbours_asked_for(self) -> None:
         with pytest.raises(ScaleGroupError, match="neighbours, an integer >= 1"):
