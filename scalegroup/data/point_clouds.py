@@ -148,11 +148,11 @@ def write_shapes(
     """
     values = (
         np.asarray(points, np.float32),
-        np.asarray(labels, np.uint8),
+        np.asarray(labels, np.int64),
         np.asarray(class_names, np.str_),
-        np.asarray(subjects, np.uint8),
-        np.asarray(sides, np.uint8),
-        np.asarray(volumes, np.int32),
+        np.asarray(subjects, np.int64),
+        np.asarray(sides, np.int64),
+        np.asarray(volumes, np.int64),
     )
     np.savez_compressed(Path(path), **dict(zip(KEYS, values, strict=True)))
 

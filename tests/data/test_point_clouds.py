@@ -43,6 +43,13 @@ def write(path: Path, **changes: Any) -> Path:
     return path
 
 
+def test_large_numbers_of_subjects_and_classes_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "many.npz"
+    write_shapes(path, np.zeros((2, 3, 3)), [0, 299], [f"class {n}" for n in range(300)], [1001, 70000], [0, 1], [1, 2])
+    data = BrainShapes(path, train=[1001], test=[70000])
+    assert data.test.labels.tolist() == [299]
+
+
 def test_the_file_is_read_and_split_by_subject(tmp_path: Path) -> None:
     data = BrainShapes(write(tmp_path / "shapes.npz").parent)
     assert data.classes == ("caudate", "putamen")
