@@ -93,7 +93,7 @@ class TestNegativeTwins:
         y, larger = (layer(cloud.x, factor * cloud.pos, cloud.batch) for factor in (1, 1.7))
         assert largest_error(larger, y) > 0.1
 
-    def test_a_base_of_one_tenth_and_far_scales(self) -> None:
+    def test_a_base_below_one_and_far_scales(self) -> None:
         group = ScaleTranslationGroup(dim=3, base=0.9, num_scales=5, first=-2)
         layer = nn.PointGroupConv(1 * group.scalar, 1 * group.regular, sigma=0.2).double()
         assert point_error(layer, s=group.base**3).error < 1e-12
