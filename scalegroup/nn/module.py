@@ -221,7 +221,7 @@ class EquivariantModule(torch.nn.Module):
             raise ScaleGroupError(f"{name} input of {dim + 2} axes (batch, channels, *space)", tuple(x.shape), hint)
         size = self.size_of(self.in_type)
         if x.shape[1] != size:
-            hint = f"in_type is {self.in_type}; channels are multiplicity times scales"
+            hint = f"in_type is {self.in_type}; channels are multiplicity times components times scales"
             raise ScaleGroupError(f"{name} input of {size} channels", f"{x.shape[1]} in {tuple(x.shape)}", hint)
         if 0 in x.shape[2:]:
             raise ScaleGroupError(f"{name} input with samples along every axis", tuple(x.shape), "check how it was cut")
