@@ -112,6 +112,20 @@ def test_order_number_and_signs_of_the_gradients() -> None:
     assert unet(torch.rand(1, 17, 12, 11, dtype=torch.float64), gradients(16, 2)).shape == (1, 1, 12, 11)
 
 
+@pytest.mark.parametrize("q_pool", ["attention", "origin"])
+@pytest.mark.parametrize("q_channels", [(2,), (2, 2)])
+def test_q_vectors_as_a_scan_has_them(q_pool: str, q_channels: tuple[int, ...]) -> None:
+    unet = network(num_scales=2, q_pool=q_pool, q_channels=q_channels)
+    x, q = torch.rand(2, 5, 9, 8, dtype=torch.float64), gradients(4, 2)
+    expected = unet(x, q)
+    for same in (q.numpy(), torch.stack([q, q])):
+        torch.testing.assert_close(unet(x, same), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(unet(x, q.tolist()), expected, rtol=1e-4, atol=1e-6)  # lists become float32
+    for wrong in (None, q[0]):
+        with pytest.raises(ScaleGroupError, match=r"q of shape \(5, 2\)"):
+            unet(x, wrong)
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"acts_on": "q", "voxelwise": True}, {"train_scales": 2, "voxelwise": True}, {"q_pool": "origin"}]
 )
