@@ -228,8 +228,8 @@ READING = """- In mm a plain network knows structures by their size, and is lost
   absolute scales is behind the plain network. At relative scales it is not; there the shape is enough.
 - Clouds normalised by their centre and radius make a plain network exactly invariant too, as long as an object is
   alone in its cloud and complete. Training on all sizes helps as well, less at the ends of the range.
-- Only the arm with rotations knows turned structures. It cannot tell how a structure lies in the head, which costs it
-  accuracy where all heads lie as in training.
+- Only the arm with rotations knows turned structures. It cannot tell how a structure lies in the head, and it learns
+  more slowly: with 20 epochs in place of 8 seed 0 reached 90.1 %, as they are and turned alike, from 84.0 %.
 
 Windows, rates and lengths of training were chosen in short trials with subjects 1–7 to learn from and 8–9 to test on;
 that seven scales are better than five, and the mean over them better than the maximum, was seen earlier, on a
