@@ -87,6 +87,7 @@ class ScaleTranslationGroup(Group):
 
     Attributes:
         scales: the factors ``base**(first + i)`` of the window, ascending.
+        p_power: power of the scale that multiplies positions: 1, but see `DiffusionGroup`.
 
     Raises:
         ScaleGroupError: for an argument of the wrong type or out of range, or if K acts on another dimension.
@@ -103,6 +104,7 @@ class ScaleTranslationGroup(Group):
     """
 
     element_type: ClassVar[type[ScaleTranslationElement]] = ScaleTranslationElement
+    p_power: int = 1
 
     def __init__(
         self,

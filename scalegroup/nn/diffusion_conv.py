@@ -125,7 +125,7 @@ class DiffusionGroupConv(PathWeights):
         self.scale_basis = None
         self.admissible = bool(admissible)
         self.method = choice(method, METHODS, "method")
-        self.positions = (_Points if sigma is None else _Positions)(
+        self.positions = (_OnePoint if sigma is None else _Positions)(
             self.in_type,
             self.out_type,
             HermiteBasis(0 if sigma is None else self.basis.order, group.dim),
@@ -160,7 +160,7 @@ class DiffusionGroupConv(PathWeights):
     def weight_std(self, white: bool) -> NDArray[np.float64]:
         """As for a grid of six dimensions: samples of q-space are about as far apart as its kernels are wide."""
         std = weight_std(self.basis, self.positions.sigma, white)
-        if isinstance(self.positions, _Points):  # of unit mass, where the Gaussian's is this
+        if isinstance(self.positions, _OnePoint):  # of unit mass, where the Gaussian's is this
             std[0] *= float(self.positions.basis.means[0]) ** self.positions.basis.dim
         return std
 
@@ -219,10 +219,6 @@ class DiffusionGroupConv(PathWeights):
 class _Positions(GridModule):
     """The functions of positions at all scales, as wide as the group makes them."""
 
-    def sample(self, stride: int, scale: float, half: int = 0) -> Taps:
-        """The taps of one scale: of the same width at all of them where dilations leave positions alone."""
-        return super().sample(stride, scale ** diffusion_group(self.in_type).p_power, half)
-
     def extra_repr(self) -> str:
         """The width, and what differs from the defaults."""
         stride = (1,) * self.basis.dim
@@ -230,7 +226,7 @@ class _Positions(GridModule):
         return ", ".join([f"sigma={self.sigma:g}", *unusual])
 
 
-class _Points(_Positions):
+class _OnePoint(_Positions):
     """The kernels of positions that are a point at all scales."""
 
     def sample(self, stride: int, scale: float, half: int = 0) -> Taps:

@@ -111,7 +111,9 @@ class GridModule(EquivariantModule):
         self.taps: list[tuple[Taps, ...]] = []  # per scale, per axis, at whole positions
         sides = [side for side in (self.in_type, self.out_type) if has_scales(side)] or [self.in_type]
         self.window = max((group_of(side).scales for side in sides), key=len)
-        self.scales = (1.0,) if self.on_grids else self.window  # each in units of the grid it is sampled on
+        power = group_of(self.in_type).p_power  # 0 where dilations leave positions alone
+        # Each in units of the grid it is sampled on.
+        self.scales = (1.0,) if self.on_grids else tuple(scale**power for scale in self.window)
         widest = self.support * self.sigma * max(self.stride) * self.scales[-1]
         if widest > WIDEST:
             hint = "use a smaller support, sigma or stride, or fewer scales"

@@ -16,6 +16,7 @@ from scalegroup.nn import (
     EquivariantModule,
     GroupConv,
     Pointwise,
+    ScaleBlurPool,
     Sequential,
     diffusion_contraction,
     diffusion_conv,
@@ -143,6 +144,30 @@ def test_a_dense_set_of_samples_need_not_move() -> None:
         errors.append(float(difference.norm() / still[:, 0::2].norm()))
     assert errors[1] < 1e-3
     assert errors[0] > 3 * errors[1]
+
+
+class _Pooled(EquivariantModule):
+    """A lifting, and layers of the grid at each sample of q-space: a convolution and a pooling."""
+
+    def __init__(self, group: DiffusionGroup) -> None:
+        inner = 2 * group.regular
+        super().__init__(1 * group.scalar, inner)
+        self.lift = DiffusionGroupConv(1 * group.scalar, inner)
+        self.conv, self.pool = GroupConv(inner, inner), ScaleBlurPool(inner, stride=1)
+
+    def forward(self, x: Tensor, q: Tensor) -> Tensor:
+        return each_q(self.pool, each_q(self.conv, self.lift(x, q)))
+
+
+@pytest.mark.parametrize("acts_on", ACTS_ON)
+def test_layers_of_the_grid_are_as_wide_as_the_group_makes_them(acts_on: str) -> None:
+    group = group_of(acts_on, dim=1)
+    layer = _Pooled(group)
+    error, idle = diffusion_error(layer, group.element(s=2.0), size=129)
+    assert error < (1e-12 if acts_on == "q" else 2e-3)
+    assert idle > 0.05
+    widths = [taps[0].sigma for taps in layer.conv.taps]
+    assert widths == ([1.0] * 3 if acts_on == "q" else [1.0, 2.0, 4.0])
 
 
 # Rotations
