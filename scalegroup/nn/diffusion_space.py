@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scalegroup.engine.hermite import polynomials
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic.hermite import hermite_table
 
@@ -146,11 +147,8 @@ def q_matrices(
 
 def _polynomials(u: Tensor, order: int) -> list[Tensor]:
     """The polynomials `p_0 … p_order` that are orthonormal for the Gaussian of width 1 and mass 1, at `u`."""
-    values = [torch.ones_like(u)]
-    for n in range(order):
-        step = u * values[n] - (sqrt(n) * values[n - 1] if n else 0.0)
-        values.append(step / sqrt(n + 1))
-    return values
+    ahead, back = [1 / sqrt(n + 1) for n in range(order)], [sqrt(n / (n + 1)) for n in range(order)]
+    return [torch.ones_like(u), *polynomials(u, ahead, back)]
 
 
 def polynomial_norms(order: int) -> NDArray[np.float64]:

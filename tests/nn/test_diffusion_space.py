@@ -59,6 +59,7 @@ def test_few_samples_tell_curvature_better_than_a_plain_sum() -> None:
     gain: dict[float | str, float] = {0.001: 0.0, 0.1: 0.0, "plain": 0.0}  # by ridge
     functions = [n for n, p in enumerate(EVEN) if sum(p) == 2]
     dense, origin = lattice(41), torch.zeros(1, 2, dtype=torch.float64)
+    integrals = matrices(origin, dense, antipodal=True)[functions, 0]
     for seed in range(10):
         tensor = torch.tensor(rng.standard_normal((2, 2)))
         q = gradients(6, 2, seed)
@@ -66,7 +67,7 @@ def test_few_samples_tell_curvature_better_than_a_plain_sum() -> None:
         def signal(v: Tensor, tensor: Tensor = tensor) -> Tensor:
             return 1 - (v @ tensor * v).sum(dim=1)
 
-        exact = (matrices(origin, dense, antipodal=True)[:, 0] @ signal(dense))[functions]
+        exact = integrals @ signal(dense)
         both = mirrored(q)
         weights = quadrature(q, 0.5, antipodal=True).repeat(2)
         kernels = torch.tensor(HermiteBasis(2, 2).at(both.T.numpy() / 0.5)) * weights * 2 * np.pi
