@@ -52,7 +52,7 @@ class TestPooling(PointLayerContract):
 
 
 class TestUpsampling(PointLayerContract):
-    """From the first point and every other one of its cloud to all of them."""
+    """From a share of the points, far from each other, to all of them."""
 
     def make_layer(self, field: FieldType) -> torch.nn.Module:
         return nn.PointUpsample(field)
