@@ -59,11 +59,30 @@ def steerable(rho_out: Array, rho_in: Array, action: Array, *, every_element: bo
             expected = "matrices that multiply as the elements of the group do"
             raise ScaleGroupError(expected, f"{mean:.3g} kernels", "see testing.RepresentationContract")
         return _independent(_means(rho_out, rho_in, back), round(mean), length)
-    maps = [np.kron(np.kron(one, two), three.T) for one, two, three in zip(rho_out, rho_in, back, strict=True)]
+    space = np.concatenate([_kept(rho_out, rho_in, back, part) for part in _parts(back)])
+    return _independent([space.T @ space], len(space), length)
+
+
+def _kept(rho_out: Array, rho_in: Array, back: Array, part: npt.NDArray[np.int64]) -> Array:
+    """Orthonormal rows `(M, length)`: what the elements leave alone among these functions of the basis."""
+    own = back[:, part[:, None], part]
+    maps = [np.kron(np.kron(one, two), three.T) for one, two, three in zip(rho_out, rho_in, own, strict=True)]
     moved = np.concatenate([matrix - np.eye(len(matrix)) for matrix in maps])
     _, values, rows = np.linalg.svd(moved, full_matrices=False)
-    space = rows[int((values > 1e-8).sum()) :]
-    return _independent([space.T @ space], len(space), length)
+    found = rows[int((values > 1e-8).sum()) :]
+    pairs, functions = len(rows) // len(part), back.shape[1]
+    space = np.zeros((len(found), pairs, functions))
+    space[:, :, part] = found.reshape(len(found), pairs, len(part))
+    return space.reshape(len(found), pairs * functions)
+
+
+def _parts(action: Array) -> list[npt.NDArray[np.int64]]:
+    """The functions in sets that do not mix, of one total degree say: one large problem becomes several small ones."""
+    together = (np.abs(action) > 1e-12 * np.abs(action).max()).any(axis=0)
+    together |= together.T
+    for _ in range(len(together).bit_length()):
+        together = together @ together
+    return [np.flatnonzero(row) for row in np.unique(together, axis=0)]
 
 
 def _means(rho_out: Array, rho_in: Array, back: Array) -> Iterator[Array]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup, SignedPermutations
 from scalegroup.kernels import steerable
+from scalegroup.kernels.steerable import _parts
 from scalegroup.symbolic import HermiteBasis
 from scalegroup.symbolic.harmonics import harmonics
 
@@ -106,3 +107,12 @@ def test_matrices_of_no_representation_are_refused(stack: Array, text: str) -> N
     one = np.ones((len(stack), 1, 1))
     with pytest.raises(ScaleGroupError, match=text):
         steerable(stack, one, one, every_element=True)
+
+
+def test_functions_that_do_not_mix_are_solved_apart() -> None:
+    action = np.stack([HermiteBasis(3, 3).action(k) for k in GENERATORS])
+    degrees = [sum(p) for p in HermiteBasis(3, 3).products]
+    assert sorted(tuple({degrees[f] for f in part}) for part in _parts(action)) == [(0,), (1,), (2,), (3,)]
+    assert sorted(len(part) for part in _parts(action)) == [1, 3, 6, 10]
+    zero_mean = HermiteBasis(3, 3).zero_mean_constraint()  # its columns mix degrees 0 and 2
+    assert sorted(len(part) for part in _parts(zero_mean.T @ action @ zero_mean)) == [3, 6, 10]
