@@ -30,7 +30,7 @@ all have about as many weights; ours then compute more numbers, and take longer,
 - **Scale.** The two networks with scales keep an AUC of .77 to .87 at 0.7 and 1.4 in every run. The plain one has none
   left at 0.7; *rotation*, with its one scale, is between chance and that, by run. Probabilities do move with the size,
   by .1 to .2 for *Sim(3)* too: that is the truncated window of scales. Where sizes are mixed at random, one order has
-  to suit them all, and the networks without augmentation lose .15 to .2 of their AUC.
+  to suit them all, and the networks without augmentation lose .1 to .2 of their AUC.
 - **Both.** *Sim(3)* is the only one without augmentation that fails at no move of one kind. It does not win everywhere:
   on rescaled glands that lie as in training, *scale* alone is better.
 - **Augmentation** buys a plain network much of this: its probabilities move by about .1 or less under every move, less
