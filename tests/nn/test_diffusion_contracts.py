@@ -13,6 +13,7 @@ from scalegroup.nn import DiffusionGroupConv, DiffusionPool, EquivariantModule
 from scalegroup.testing import LayerContract, gradients
 
 Q = gradients(2, 3)
+FEW = ((2.0, 2),)  # scales: the compiler takes the more seconds the more there are
 
 
 class OnSamples(EquivariantModule):
@@ -40,6 +41,7 @@ class OnSamples(EquivariantModule):
 
 class TestLift(LayerContract):
     dims = (1, 2)
+    windows = FEW
 
     def make_field(self, group: ScaleTranslationGroup) -> FieldType:
         field: FieldType = len(Q) * group.scalar
@@ -51,6 +53,7 @@ class TestLift(LayerContract):
 
 class TestGroup(LayerContract):
     dims = (1,)
+    windows = FEW
 
     def make_field(self, group: ScaleTranslationGroup) -> FieldType:
         field: FieldType = (2 * len(Q)) * group.regular
