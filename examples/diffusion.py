@@ -141,12 +141,21 @@ class Ours(nn.Module):
     """
 
     # As fine as voxels: Gaussians of 0.6 voxels would leave a correlation of 0.92 of the true map with itself.
-    SETTINGS: Mapping[str, Any] = {"sigma": 0.5, "q_sigma": 0.3, "first": -1, "num_scales": 2, "strides": (1,)}
+    SETTINGS: Mapping[str, Any] = {
+        "sigma": 0.5,
+        "first": -1,
+        "num_scales": 2,
+        "strides": (1,),
+        "q_pool": "origin",
+        "q_sigma": 1.0,
+        "q_ridge": 1e-3,
+        "voxelwise": True,
+    }
     turns, patience = True, 1
 
     def __init__(self, quick: bool) -> None:
         super().__init__()
-        sizes = ((2, 2), (2, 2)) if quick else ((4, 16), (16, 16))
+        sizes = ((2,), (2, 2)) if quick else ((32,), (16, 16))
         self.network = sg.models.DiffusionUNet(1, *sizes, **self.SETTINGS)
 
     def forward(self, sample: Sample) -> Tensor:

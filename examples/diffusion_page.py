@@ -58,14 +58,14 @@ def draw(path: Path, truth: Array, found: Mapping[str, Array], mask: npt.NDArray
     figure.savefig(path, dpi=160)
 
 
-READING = """From 8 directions ours comes near dipy's fit, with other directions in every test. The plain networks do
-not: the one is not told the directions, the other has to learn each of the 16 by itself. From 6 directions ours errs
-less than the fit in each of the five subsets, by a quarter as much in the mean; some of them hardly determine a tensor.
-From 12 the fit is far ahead: it is the very model of the truth, and shares nearly all of its noise. What ours lacks
-there is not directions; it tells too little of the strongest anisotropy (blue in the picture, in the corpus callosum).
-Order does not matter, by construction. Turning through the plane and rescaling, which training has not shown, cost
-nothing to speak of; a rescaled truth is smoother and easier for all, as the median shows. *plain, slots* has learned
-with nine channels filled, and fails with thirteen."""
+READING = """From 8 directions ours is ahead of dipy's fit, with other directions in every test: it has learned what the
+voxels around say. The plain networks are far behind: the one is not told the directions, the other has to learn each of
+the 16 by itself. **From 6 directions ours fails as the fit does**: where 6 hardly determine a tensor, its first layer,
+whose sums over q-space are fits with a small ridge (`q_ridge`), amplifies noise as the tensor's fit does, and it has
+not seen that in training. From 12 the fit is ahead: it is the very model of the truth, and shares nearly all of its
+noise. Order does not matter, by construction. Turning through the plane and rescaling, which training has not shown,
+cost nothing to speak of; a rescaled truth is smoother and easier for all, as the median shows. *plain, slots* has
+learned with nine channels filled, and fails with thirteen."""
 
 
 def write_page(
@@ -106,8 +106,9 @@ Correlation with the truth in the brain:
 ![FA of a test slice by all networks, and their errors](diffusion.png)
 
 - *ours*: `models.DiffusionUNet` on positions and q-vectors, with
-  `{about["settings"]}`: anisotropy is as fine as the voxels, and
-  kernels of sigma = 1 would blur it away.
+  `{about["settings"]}`:
+  the first layer gathers all samples of a voxel at q = 0, and its result also goes past the U-Net, since anisotropy is
+  as fine as the voxels and kernels of sigma = 1 would blur it away.
 - *plain, channels*: MONAI's U-Net on b=0 and eight channels in the order in which the directions come. It is not told
   which they are, and cannot take other numbers of them.
 - *plain, slots*: the same with one channel for each of the 16 directions, zero where it is missing: it can learn what
@@ -121,7 +122,9 @@ All networks have two levels and about as many weights, and learn by AdamW with 
 patch of 12³ voxels per step. The plain ones take ten times as many steps. Patches are mirrored and turned at random in
 the plane of the slices, gradients with them, but for *plain, slots*, whose channels stand for directions. Nothing was
 rescaled or turned through the plane in training. Sizes, rates and widths were chosen on the training half alone, its
-front six planes apart from the rest (a first trial of the plain networks, with few steps, was seen on the test half).
+front six planes apart from the rest: there these settings of ours had a correlation of .954 with the truth, three other
+kinds .84 to .92, and the fit .935. (A first trial of the plain networks, with few steps, and one of a similar network
+of ours were seen on the test half.)
 
 {READING}"""
     path = folder / "diffusion.md"
