@@ -19,6 +19,7 @@ from scalegroup.models.checks import as_channels, as_count, as_strides, as_train
 from scalegroup.models.fields import turning_fields
 from scalegroup.models.runs import ScaleRuns
 from scalegroup.models.unet import UNet
+from scalegroup.nn.diffusion_conv import diffusion_group
 from scalegroup.nn.diffusion_space import as_q
 from scalegroup.nn.module import Samples, group_of, has_scales
 
@@ -83,6 +84,8 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         ...     print(tuple(unet(torch.rand(1, gradients, 8, 8, 7), q).shape))
         (1, 1, 8, 8, 7)
         (1, 1, 8, 8, 7)
+        >>> print(unet.summary().partition(", scales ")[0])
+        DiffusionUNet(1*scalar -> 1*scalar, q_pool='attention', q_channels=(2, 2), channels=(2, 4), acts_on='p'
     """
 
     def __init__(
@@ -116,7 +119,8 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
         group = DiffusionGroup(acts_on, spatial_dims, base, num_scales, rotations, first)
         signal: FieldType = 1 * group.scalar
         super().__init__(signal, signal)
-        *inner, last = _layers(q_channels)
+        self.q_channels = _layers(q_channels)
+        *inner, last = self.q_channels
         if q_pool not in ("attention", "mean", "origin"):
             hint = "'origin' gathers all samples at q = 0"
             raise ScaleGroupError("q_pool out of ('attention', 'mean', 'origin')", repr(q_pool), hint)
@@ -179,6 +183,15 @@ class DiffusionUNet(ScaleRuns, nn.EquivariantModule):
             return whole
         y: Samples = self.unet.levels(self.to_haar(pooled))
         return y if self.unet.projection is None else self.unet.projection(y, output_size=space)
+
+    def summary(self) -> str:
+        """One line: types, levels, rotations, scales, and the number of weights."""
+        group = diffusion_group(self.in_type)
+        weights = sum(p.numel() for p in self.parameters())
+        text = f"{self.extra_repr()}, q_channels={self.q_channels}, channels={self.unet.channels}"
+        text += f", acts_on={group.acts_on!r}"
+        text += "" if group.rotations.is_trivial else f", rotations={group.rotations!r}"
+        return f"DiffusionUNet({text}, scales {group.scales[0]:.3g} … {group.scales[-1]:.3g} | {weights:,} weights)"
 
     def extra_repr(self) -> str:
         """Types and the way from q-space to positions."""

@@ -165,6 +165,13 @@ def test_copies_and_windows() -> None:
     assert wide(x, q).shape == (1, 1, 9, 8)
 
 
+def test_the_summary_names_what_was_chosen() -> None:
+    unet = network(acts_on="joint", rotations="c4", q_pool="mean")
+    text = unet.summary()
+    assert "q_pool='mean', q_channels=(2, 2), channels=(3, 4), acts_on='joint', rotations=" in text
+    assert text.endswith(f", scales 1 … 4 | {sum(p.numel() for p in unet.parameters()):,} weights)")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
