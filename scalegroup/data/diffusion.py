@@ -106,19 +106,23 @@ class DiffusionScan:
         """The gradients in the scanner's frame, that of the affine matrix, shape `(samples, 3)`."""
         return self.gradients @ axes_in_world(self.affine).T
 
-    def subset(self, samples: Sequence[int]) -> DiffusionScan:
+    def subset(self, samples: Sequence[int] | npt.NDArray[np.bool_ | np.integer[Any]]) -> DiffusionScan:
         """The scan of some of its samples, in the order given; `signal` is then over the b=0 images among them.
 
         Args:
-            samples: their indices, at least one of them of a b=0 image.
+            samples: their indices, or True or False for each sample; at least one of them of a b=0 image.
 
         Raises:
             DataError: if an index does not exist, or no b=0 image is among them.
         """
         count = len(self.b_values)
-        chosen = np.asarray(samples, dtype=np.int64)
-        if chosen.ndim != 1 or not len(chosen) or not ((-count <= chosen) & (chosen < count)).all():
-            raise DataError(f"indices of the {count} samples of {self.name}", list(samples), "count from 0")
+        chosen = np.asarray(samples)
+        if chosen.shape == (count,) and chosen.dtype == np.bool_:
+            chosen = np.flatnonzero(chosen)
+        whole = chosen.ndim == 1 and len(chosen) > 0 and chosen.dtype.kind in "iu"
+        if not whole or not ((-count <= chosen) & (chosen < count)).all():
+            hint = "count from 0, or say True or False of each"
+            raise DataError(f"indices of the {count} samples of {self.name}", list(samples), hint)
         return replace(
             self,
             intensities=self.intensities[chosen],

@@ -246,12 +246,14 @@ def test_a_subset_is_divided_by_its_own_b0(scan: DiffusionScan) -> None:
         gradients=np.concatenate([np.zeros((1, 3)), scan.gradients]),
     )
     np.testing.assert_allclose(twice.signal[2:], scan.signal[1:] / 2, rtol=1e-6)
+    mask = np.isin(np.arange(len(twice.b_values)), [1, 3, 8])
+    np.testing.assert_array_equal(twice.subset(mask).signal, twice.subset([1, 3, 8]).signal)
     few = twice.subset([8, 1, 3])
     np.testing.assert_array_equal(few.gradients, twice.gradients[[8, 1, 3]])
     np.testing.assert_allclose(few.signal[0], scan.signal[7], rtol=1e-6)
     with pytest.raises(DataError, match=r"a b=0 image \(b < 50\), received none among 2 in phantom"):
         twice.subset([3, 4])
-    for wrong in ([0, 11], [], [[0]]):
+    for wrong in ([0, 11], [], [[0]], [0.0, 1.5], [True, False]):
         with pytest.raises(DataError, match="indices of the 11 samples of phantom"):
             twice.subset(wrong)  # type: ignore[arg-type]
 
