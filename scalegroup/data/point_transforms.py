@@ -57,6 +57,7 @@ def rescale_clouds(pos: Tensor, batch: Tensor, factors: Tensor) -> Tensor:
     """
     if not bool((factors > 0).all() & factors.isfinite().all()):
         raise ScaleGroupError("factors > 0", factors.tolist(), "0.5 halves the sizes")
+    _one_for_each(factors, batch, ())
     return pos * factors.to(pos)[batch].unsqueeze(1)
 
 
@@ -96,7 +97,16 @@ def rotate_clouds(pos: Tensor, batch: Tensor, rotations: Tensor) -> Tensor:
         >>> turned.tolist()
         [[0.0, 1.0], [-1.0, 0.0]]
     """
+    _one_for_each(rotations, batch, (pos.shape[1], pos.shape[1]))
     return torch.einsum("pij,pj->pi", rotations.to(pos)[batch], pos)
+
+
+def _one_for_each(values: Tensor, batch: Tensor, shape: tuple[int, ...]) -> None:
+    """That there is a value of this shape for each cloud."""
+    clouds = int(batch.max()) + 1 if len(batch) else 0
+    if values.ndim != 1 + len(shape) or len(values) < clouds or values.shape[1:] != shape:
+        hint = "the numbers in batch tell how many clouds there are"
+        raise ScaleGroupError(f"one of shape {shape} for each of {clouds} clouds", tuple(values.shape), hint)
 
 
 def random_rotations(clouds: int, dim: int = 3, generator: torch.Generator | None = None) -> Tensor:

@@ -135,6 +135,9 @@ def test_each_cloud_has_its_own_factor_and_rotation() -> None:
         torch.testing.assert_close(rotate_clouds(pos, batch, turns)[mine], pos[mine] @ turns[cloud].T.float())
     with pytest.raises(ScaleGroupError, match="factors > 0"):
         rescale_clouds(pos, batch, torch.tensor([1.0, -1.0]))
+    for move, few in ((rescale_clouds, torch.ones(1)), (rotate_clouds, torch.eye(3)[None]), (rotate_clouds, factors)):
+        with pytest.raises(ScaleGroupError, match=r"one of shape .* for each of \d clouds"):
+            move(pos, batch, few)
 
 
 def test_halving_is_as_likely_as_doubling() -> None:
