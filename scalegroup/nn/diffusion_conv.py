@@ -24,6 +24,7 @@ from scalegroup.nn.initialisation import weight_std
 from scalegroup.nn.module import check_types, group_of
 from scalegroup.nn.path_weights import SCALE_PADDINGS, PathWeights
 from scalegroup.nn.paths import check_blocks, out_window
+from scalegroup.nn.rotating import check_isotropic
 from scalegroup.representations import on_scales
 from scalegroup.symbolic import HermiteBasis
 
@@ -135,9 +136,7 @@ class DiffusionGroupConv(PathWeights):
             padding=padding,
             padding_mode=padding_mode,
         )
-        if not group.rotations.is_trivial and len(set(self.positions.stride)) > 1:
-            hint = "rotations mix the axes; leave them out of the group, or use one stride"
-            raise ScaleGroupError("one stride for all axes of a group with rotations", self.positions.stride, hint)
+        check_isotropic(self, in_type, self.positions.stride, "stride")
         if sigma is None and set(self.positions.stride) != {1}:
             hint = "what a coarse grid cannot hold has to be removed; use nn.Downsample"
             raise ScaleGroupError("stride=1 for kernels without extent in p", self.positions.stride, hint)

@@ -114,7 +114,7 @@ def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> Non
 
 def test_rotations_want_one_stride() -> None:
     group = DiffusionGroup("p", dim=2, rotations="c4")
-    with pytest.raises(ScaleGroupError, match="one stride for all axes"):
+    with pytest.raises(ScaleGroupError, match="the same stride of DiffusionGroupConv along all axes"):
         DiffusionGroupConv(1 * group.scalar, 1 * group.regular, stride=(1, 2))
 
 
