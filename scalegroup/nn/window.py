@@ -69,15 +69,20 @@ def _layers(module: torch.nn.Module) -> list[EquivariantModule]:
     return layers
 
 
-def _moved(
-    group: ScaleTranslationGroup, old: ScaleTranslationGroup, num_scales: int, first: int
-) -> ScaleTranslationGroup:
-    """The window of a layer, changed as that of the network's input is."""
+def _left(group: ScaleTranslationGroup, old: ScaleTranslationGroup, num_scales: int) -> int:
+    """How many scales are left in the window of a layer if the network's input has so many."""
     size = group.num_scales + num_scales - old.num_scales
     if size < 1:
         hint = f"use at least {old.num_scales - group.num_scales + 1} scales; some layers narrow the window"
         raise ScaleGroupError("num_scales that leaves every layer a scale", num_scales, hint)
-    return group.window(num_scales=size, first=group.first + first)
+    return size
+
+
+def _moved(
+    group: ScaleTranslationGroup, old: ScaleTranslationGroup, num_scales: int, first: int
+) -> ScaleTranslationGroup:
+    """The window of a layer, changed as that of the network's input is."""
+    return group.window(num_scales=_left(group, old, num_scales), first=group.first + first)
 
 
 @contextmanager
@@ -111,7 +116,7 @@ def run_of_scales(module: torch.nn.Module, start: int, num_scales: int) -> Itera
         raise ScaleGroupError("a run of scales inside the window", (start, num_scales), hint)
     for layer in layers:
         for side in (layer.in_type, layer.out_type):
-            _moved(group_of(side), group_of(layers[0].in_type), num_scales, start)
+            _left(group_of(side), group_of(layers[0].in_type), num_scales)
     before = [layer._run for layer in layers]
     for layer in layers:
         layer.set_run(start, dropped)
