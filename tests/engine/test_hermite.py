@@ -18,7 +18,7 @@ def test_those_of_a_table_times_the_gaussian_are_the_functions() -> None:
     table, functions = hermite_table(8), HermiteBasis(8, 1).functions(U)
     found = polynomials(torch.from_numpy(U), table.ahead.tolist(), table.back.tolist())
     for degree, values in enumerate(found, start=1):
-        np.testing.assert_allclose(values * functions[0], functions[degree], rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(values.numpy() * functions[0], functions[degree], rtol=1e-12, atol=1e-14)
 
 
 def test_the_orthonormal_ones_are_numpys_over_the_root_of_the_factorial() -> None:
