@@ -84,7 +84,7 @@ def _split_regular(matrices: Stack) -> list[Stack]:
     eigenvalues, vectors = np.linalg.eigh(commuting)
     spaces = np.split(vectors, np.flatnonzero(np.diff(eigenvalues) > 1e-8) + 1, axis=1)
     found: list[Stack] = []
-    for basis in map(_canonical_basis, spaces):
+    for basis in map(canonical_basis, spaces):
         stack = basis.T @ regular @ basis
         characters = np.trace(stack, axis1=1, axis2=2)
         if not any(np.allclose(characters, np.trace(other, axis1=1, axis2=2)) for other in found):
@@ -93,7 +93,7 @@ def _split_regular(matrices: Stack) -> list[Stack]:
     return sorted(found, key=lambda stack: (len(stack[0]), [-round(float(np.trace(m)), 6) for m in stack]))
 
 
-def _canonical_basis(space: Stack) -> Stack:
+def canonical_basis(space: Stack) -> Stack:
     """An orthonormal basis that depends on the span of the columns only, not on how LAPACK chose them.
 
     Weights of a network are learned in this basis, so it must be the same on every machine.

@@ -241,10 +241,8 @@ class Convolution(KernelModule):
         return plan(self, input_shape, measure)
 
     def _factors(self, i: int, j: int) -> list[float]:
-        """For each scale in use: the power of the scale that characters ask for, and the mean over the scales."""
-        powers = self._powers(i, j)
-        spread = on_scales(self.out_type.blocks[j][1]) or self.on_grids
-        return [power if spread else power / len(powers) for power in powers]
+        """As for any convolution; of scales on grids of their own the mean is taken on the voxels."""
+        return self._powers(i, j) if self.on_grids else super()._factors(i, j)
 
     def extra_repr(self) -> str:
         """Types, basis and width, then what differs from the defaults, in the order of the arguments."""

@@ -190,10 +190,9 @@ class DiffusionGroupConv(PathWeights):
         for p, (i, j) in enumerate(self.paths):
             out_rep = self.out_type.blocks[j][1]
             coefficients, terms, scales = self.coefficients(p), self.terms(i, j), len(self.scales_of(out_rep))
-            share_of_scale = 1.0 if on_scales(out_rep) else 1 / len(operators)  # a projection is a mean
             for n, share in enumerate(self._shares):
-                powers = zip(self._powers(i, j), matrices, strict=True)
-                of_q = [(share_of_scale * power * each[n]).to(x.dtype) for power, each in powers]
+                factors = zip(self._factors(i, j), matrices, strict=True)
+                of_q = [(factor * each[n]).to(x.dtype) for factor, each in factors]
                 work = Work(of_q, operators, share.of_p, terms, scales, self.method)
                 y = contract_samples(parts[i], coefficients[..., [list(row) for row in share.places]], work)
                 known = results[j]

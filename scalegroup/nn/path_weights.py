@@ -105,7 +105,7 @@ class PathWeights(EquivariantModule, ABC):
         for (i, j), weight in zip(self.paths, self.weights, strict=True):
             columns = self._constraint(i, j) ** 2
             std = np.resize(self.weight_std(not on_scales(self.in_type.blocks[i][1])), len(columns))
-            variance = columns.T @ std**2 * self._share(i, j)
+            variance = columns.T @ std**2 * self._share(columns, j)
             siblings = [k for k, target in self.paths if target == j]
             fan_in = sum(self.in_type.blocks[k][0] * self._extent(k, j) for k in siblings)
             gain = self._gain()
@@ -116,12 +116,15 @@ class PathWeights(EquivariantModule, ABC):
         if self.bias is not None:
             torch.nn.init.zeros_(self.bias)
 
-    def _share(self, i: int, j: int) -> NDArray[np.float64]:
+    def _share(self, columns: NDArray[np.float64], j: int) -> NDArray[np.float64]:
         """By how much each weight of a path must be larger in square because rotations allow fewer kernels: `(M,)`.
 
         Kernels with a mean and those without keep their shares of the output's variance.
+
+        Args:
+            columns: squares of the constraint, `(out components * in components * F, M)`.
+            j: index of the output block.
         """
-        columns = self._constraint(i, j) ** 2
         if group_of(self.in_type).rotations.is_trivial:
             return np.ones(columns.shape[1])
         zero_mean = self.basis.zero_mean_constraint()
@@ -177,6 +180,11 @@ class PathWeights(EquivariantModule, ABC):
                 if other < wide:
                     terms.append(Term(other, s, s, t) if self.transposed else Term(s, other, s, t))
         return tuple(terms)
+
+    def _factors(self, i: int, j: int) -> list[float]:
+        """For each scale in use: the power of the scale that characters ask for, and the mean over the scales."""
+        powers = self._powers(i, j)
+        return powers if on_scales(self.out_type.blocks[j][1]) else [power / len(powers) for power in powers]
 
     def _powers(self, i: int, j: int) -> list[float]:
         """For each scale in use the power of the scale that the weights of the two representations ask for."""

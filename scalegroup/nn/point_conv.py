@@ -165,10 +165,6 @@ class PointGroupConv(PathWeights, PointModule):
         widths = [self.sigma * scale for scale in self.scales_in_use()]
         return [PointOperator(self.basis, width, sources, targets, self.density) for width in widths]
 
-    def _factors(self, i: int, j: int) -> list[float]:
-        powers = self._powers(i, j)
-        return powers if on_scales(self.out_type.blocks[j][1]) else [power / len(powers) for power in powers]
-
     def extra_repr(self) -> str:
         """Types, order and width, then what differs from the defaults."""
         parts = [super().extra_repr(), f"order={self.order}", f"sigma={self.sigma:g}"]

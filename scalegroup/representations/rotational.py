@@ -14,6 +14,7 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.groups.base import Element, Group
 from scalegroup.groups.checks import as_finite
 from scalegroup.groups.compact import CompactElement, CompactGroup
+from scalegroup.groups.irreps import canonical_basis
 from scalegroup.groups.registry import register_representation
 from scalegroup.groups.signed_permutations import SignedPermutations
 from scalegroup.representations.base import Representation, scale_translation, shift_matrix, shift_overlap
@@ -221,14 +222,11 @@ def invariants(representation: Representation) -> NDArray[np.float64]:
         return np.zeros((components, 0))
     moved = (matrices - np.eye(components)).reshape(-1, components)
     _, values, rows = np.linalg.svd(moved, full_matrices=True)
-    rank = int((values > 1e-9).sum())
-    space = rows[rank:].T
-    columns: list[NDArray[np.float64]] = []
-    for column in space @ space.T:  # of the projector: the same on every machine
-        rest = column - sum((c * (c @ column) / (c @ c) for c in columns), start=np.zeros(components))
-        if np.linalg.norm(rest) > 1e-6 and len(columns) < space.shape[1]:
-            columns.append(rest / rest[np.abs(rest).argmax()])
-    return np.stack(columns, axis=1) if columns else np.zeros((components, 0))
+    columns = canonical_basis(rows[int((values > 1e-9).sum()) :].T)
+    if not columns.shape[1]:
+        return columns
+    largest = np.abs(columns).argmax(axis=0, keepdims=True)
+    return np.asarray(columns / np.take_along_axis(columns, largest, axis=0))
 
 
 def _generators(representation: Representation) -> NDArray[np.float64]:

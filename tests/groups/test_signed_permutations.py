@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import CompactGroup, SignedPermutations
-from scalegroup.groups.irreps import _canonical_basis
+from scalegroup.groups.irreps import canonical_basis
 
 NAMED = {
     "reflection": (1, 2),
@@ -125,8 +125,8 @@ def test_the_basis_of_a_space_does_not_depend_on_how_it_was_found(size: int, see
     rng = np.random.default_rng(seed)
     space = np.linalg.qr(rng.standard_normal((6, size)))[0]
     turned = space @ np.linalg.qr(rng.standard_normal((size, size)))[0]
-    basis = _canonical_basis(space)
-    np.testing.assert_allclose(basis, _canonical_basis(turned), atol=1e-7)
+    basis = canonical_basis(space)
+    np.testing.assert_allclose(basis, canonical_basis(turned), atol=1e-7)
     np.testing.assert_allclose(basis @ basis.T, space @ space.T, atol=1e-9)
 
 
