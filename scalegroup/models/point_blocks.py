@@ -14,6 +14,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups.checks import as_finite
 from scalegroup.models.blocks import Recipe
 from scalegroup.models.checks import as_channels, as_count
+from scalegroup.nn.module import group_of
 from scalegroup.nn.point_module import as_points
 
 
@@ -60,6 +61,14 @@ class PointUnit(nn.EquivariantModule):
         for layer in self.adn:
             x = layer(x)
         return x
+
+
+def summary_of(network: Any, in_type: FieldType, scores: int) -> str:
+    """One line on a network with `channels` and `strides`: types, levels, scales, and the number of weights."""
+    scales = group_of(in_type).scales
+    weights = sum(p.numel() for p in network.parameters())
+    text = f"{in_type} -> {scores} scores, channels={network.channels}, strides={network.strides}"
+    return f"{type(network).__name__}({text}, scales {scales[0]:.3g} … {scales[-1]:.3g} | {weights:,} weights)"
 
 
 def read_clouds(

@@ -15,8 +15,7 @@ from scalegroup.groups import CompactGroup, ScaleTranslationGroup
 from scalegroup.models.blocks import Recipe
 from scalegroup.models.checks import as_count, as_flag
 from scalegroup.models.fields import Fields, level_fields
-from scalegroup.models.point_blocks import PointUnit, as_levels, coarser, read_clouds, widths
-from scalegroup.nn.module import group_of
+from scalegroup.models.point_blocks import PointUnit, as_levels, coarser, read_clouds, summary_of, widths
 
 
 class PointUNet(torch.nn.Module):
@@ -141,12 +140,7 @@ class PointUNet(torch.nn.Module):
 
     def summary(self) -> str:
         """One line: types, levels, scales, and the number of weights."""
-        in_type = self.down[0].in_type
-        scales = group_of(in_type).scales  # type: ignore[arg-type]
-        weights = sum(p.numel() for p in self.parameters())
-        scores = self.project.out_type.size
-        text = f"{in_type} -> {scores} scores, channels={self.channels}, strides={self.strides}"
-        return f"PointUNet({text}, scales {scales[0]:.3g} … {scales[-1]:.3g} | {weights:,} weights)"
+        return summary_of(self, self.down[0].in_type, self.project.out_type.size)  # type: ignore[arg-type]
 
     def extra_repr(self) -> str:
         """The summary's content."""
