@@ -94,4 +94,6 @@ def draw(path: Path, found: Sequence[Measurement]) -> None:
             panel = panels.setdefault(f"{one.case.channels} channels, {one.case.size}³ voxels", {})
             panel.setdefault(column(one.case), {})[one.case.width] = 1000 * one.seconds
     if panels:
-        plot_speeds(path, {name: [Speed(*line) for line in lines.items()] for name, lines in panels.items()})
+        plot_speeds({name: [Speed(*line) for line in lines.items()] for name, lines in panels.items()}).savefig(
+            path, dpi=200
+        )

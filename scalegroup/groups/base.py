@@ -67,7 +67,7 @@ class Group(Value, ABC):
     A *value* is whatever tells one element from another: an int, a float, a string, or nested tuples of them.
     The five methods below compute with values only; elements, their operators, equality, hash, ``repr``,
     pickling, checking and random sampling are derived. If the group has parameters, store each constructor
-    argument under its own name. ``docs/your_own_group.md`` builds a group step by step.
+    argument under its own name. ``docs/tutorials/06_own_group_and_basis.md`` builds a group step by step.
 
     Attributes:
         dim: dimension of the space that the group acts on (1 unless the subclass sets it).

@@ -16,7 +16,7 @@ from scalegroup.visual import Curve, Panel, plot_dice_curves, plot_slices
 
 def draw_dice(path: Path, rows: Mapping[str, Sequence[DiceRow]]) -> None:
     """Dice against scale, one curve per network."""
-    plot_dice_curves(path, [Curve(name, dice_per_scan(found)) for name, found in rows.items()])
+    plot_dice_curves([Curve(name, dice_per_scan(found)) for name, found in rows.items()]).savefig(path, dpi=200)
 
 
 def draw_slices(
@@ -31,7 +31,7 @@ def draw_slices(
         found = {name: predict(module, image).numpy() for name, module in trained.items()}
         labels = {name: volume[cut].T for name, volume in {"truth": label, **found}.items()}
         panels.append(Panel(f"scale {scale:g}", image[channel][cut].T, labels))
-    plot_slices(path, panels, next(iter(trained.values())).classes)
+    plot_slices(panels, next(iter(trained.values())).classes).savefig(path, dpi=200)
 
 
 def dice_per_scan(rows: Sequence[DiceRow]) -> dict[float, list[float]]:

@@ -9,8 +9,19 @@ try:
 except ImportError as _error:
     raise missing_extra("matplotlib", "viz") from _error
 
+from scalegroup.visual.figure import Picture
 from scalegroup.visual.methods import MethodPoint, plot_methods
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
 from scalegroup.visual.speed import Speed, plot_speeds
 
-__all__ = ["Curve", "MethodPoint", "Panel", "Speed", "plot_dice_curves", "plot_methods", "plot_slices", "plot_speeds"]
+__all__ = [
+    "Curve",
+    "MethodPoint",
+    "Panel",
+    "Picture",
+    "Speed",
+    "plot_dice_curves",
+    "plot_methods",
+    "plot_slices",
+    "plot_speeds",
+]

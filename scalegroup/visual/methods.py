@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
-from scalegroup.visual.results import SIZE, new_figure
+from scalegroup.visual.figure import SIZE, Picture, new_figure
 
 # Colours of Okabe and Ito (2008), told apart with any kind of colour vision, and a marker for each.
 _LOOKS = (
@@ -55,18 +53,12 @@ class MethodPoint:
     error: float
 
 
-def plot_methods(path: str | Path, panels: Mapping[tuple[str, str], Sequence[MethodPoint]]) -> None:
-    """Saves a picture of error against time, both on logarithmic axes; names do not overlap.
+def plot_methods(panels: Mapping[tuple[str, str], Sequence[MethodPoint]]) -> Picture:
+    """A picture of error against time, both on logarithmic axes; names do not overlap.
 
     Args:
-        path: file to write; the ending chooses the format.
         panels: the points of each panel by its column and by its row, the words of its vertical axis.
     """
-    draw_methods(panels).savefig(path, dpi=200)
-
-
-def draw_methods(panels: Mapping[tuple[str, str], Sequence[MethodPoint]]) -> Figure:
-    """The same as a figure of matplotlib."""
     columns, rows = (list(dict.fromkeys(key[axis] for key in panels)) for axis in (0, 1))
     kinds = list(dict.fromkeys(point.kind for points in panels.values() for point in points))
     looks = {kind: _LOOKS[number % len(_LOOKS)] for number, kind in enumerate(kinds)}

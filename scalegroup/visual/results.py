@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter, NullLocator
+
+from scalegroup.visual.figure import SIZE, Picture, new_figure
 
 # Told apart with any kind of colour vision, and in grey by their lightness and line style (Okabe and Ito,
 # 2008).
 _LINES = (("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#000000", ":", "D"))
 _CLASSES = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00")
-SIZE = 9  # points
 
 
 @dataclass(frozen=True)
@@ -39,11 +37,10 @@ class Panel:
     labels: Mapping[str, npt.NDArray[np.integer[Any]]]
 
 
-def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: float = 1.0) -> None:
-    """Saves a picture of Dice against test scale: means over scans, with their standard errors as bands.
+def plot_dice_curves(curves: Sequence[Curve], trained_at: float = 1.0) -> Picture:
+    """A picture of Dice against test scale: means over scans, with their standard errors as bands.
 
     Args:
-        path: file to write; the ending chooses the format.
         curves: one per network.
         trained_at: the scale of the training scans, marked by a vertical line.
     """
@@ -83,14 +80,13 @@ def plot_dice_curves(path: str | Path, curves: Sequence[Curve], trained_at: floa
     axes.set_axisbelow(True)
     columns = min(len(curves), 2)  # names in one row would be wider than the picture
     axes.legend(frameon=False, fontsize=SIZE, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
-    figure.savefig(path, dpi=200)
+    return figure
 
 
-def plot_slices(path: str | Path, rows: Sequence[Panel], classes: Sequence[str]) -> None:
-    """Saves a picture with one row per scan: the image, then each segmentation over it.
+def plot_slices(rows: Sequence[Panel], classes: Sequence[str]) -> Picture:
+    """A picture with one row per scan: the image, then each segmentation over it.
 
     Args:
-        path: file to write; the ending chooses the format.
         rows: the scans, all with segmentations of the same names.
         classes: the names of the classes 1, 2, …
     """
@@ -114,11 +110,4 @@ def plot_slices(path: str | Path, rows: Sequence[Panel], classes: Sequence[str])
         axes.set_title(title, fontsize=SIZE)
     patches = [Patch(color=_CLASSES[index], label=name) for index, name in enumerate(classes)]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(classes), frameon=False, fontsize=SIZE)
-    figure.savefig(path, dpi=200)
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure without pyplot: no window, no state that a caller's own pictures would share."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
     return figure

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
-from scalegroup.visual.results import SIZE, new_figure
+from scalegroup.visual.figure import SIZE, Picture, new_figure
 
 # Colour by method, line style by what follows the comma (the number of functions); colours of Okabe and Ito (2008).
 _COLOURS = ("#000000", "#D55E00", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
@@ -30,11 +29,10 @@ class Speed:
     milliseconds: Mapping[int, float]
 
 
-def plot_speeds(path: str | Path, panels: Mapping[str, Sequence[Speed]]) -> None:
-    """Saves a picture of time against kernel width, both on logarithmic axes.
+def plot_speeds(panels: Mapping[str, Sequence[Speed]]) -> Picture:
+    """A picture of time against kernel width, both on logarithmic axes.
 
     Args:
-        path: file to write; the ending chooses the format.
         panels: the lines of each panel by its title; the names are explained once for all.
     """
     names = list(dict.fromkeys(line.name for lines in panels.values() for line in lines))
@@ -80,4 +78,4 @@ def plot_speeds(path: str | Path, panels: Mapping[str, Sequence[Speed]]) -> None
     figure.legend(
         [handles[name] for name in names], names, frameon=False, fontsize=SIZE, loc="outside upper center", ncols=4
     )
-    figure.savefig(path, dpi=200)
+    return figure

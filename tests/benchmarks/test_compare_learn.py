@@ -173,14 +173,14 @@ def test_files_are_written_and_grow(tmp_path: Path) -> None:
 def test_names_in_the_picture_do_not_overlap(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from scalegroup.visual import MethodPoint
-    from scalegroup.visual.methods import draw_methods
+    from scalegroup.visual.methods import plot_methods
 
     rng = np.random.default_rng(0)
     points = [
         MethodPoint(name, "steerable", math.exp(rng.uniform(0, 2)), math.exp(rng.uniform(0, 3)))
         for name in (PLAIN, WIDE, *TABLE, *BEYOND)
     ]
-    figure = draw_methods({("2-D", "error"): points, ("3-D", "error"): points[:3]})
+    figure = plot_methods({("2-D", "error"): points, ("3-D", "error"): points[:3]})
     figure.draw_without_rendering()
     for axes in figure.axes:
         from matplotlib.text import Text

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("escnn")
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "escnn_cost.py"
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "experiments" / "escnn_cost.py"
 
 
 def test_costs_are_measured(tmp_path: Path) -> None:

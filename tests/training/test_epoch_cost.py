@@ -11,7 +11,7 @@ import pytest
 for package in ("monai", "lightning", "jsonargparse", "nibabel", "rich", "scipy"):
     pytest.importorskip(package, reason="needs the extra 'train'")
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "epoch_cost.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "experiments" / "epoch_cost.py"
 
 
 def test_a_page_with_ratios_is_written(

@@ -159,7 +159,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
                 for row in rows
                 if row.dim == dim and (value := getattr(row, field)) > 0 and row.forward > 0
             ]
-    plot_methods(path, panels)
+    plot_methods(panels).savefig(path, dpi=200)
 
 
 def made_by(words: str, threads: int) -> str:

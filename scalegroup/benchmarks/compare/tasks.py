@@ -32,7 +32,7 @@ def mnist_scale(name: str, seed: int, budget: Budget, root: Path, folder: Path) 
     """Trains on digits of all sizes and tests on digits of all sizes; the seed is also that of the realisation.
 
     Adam at 0.01, times 0.1 after one and two thirds of the epochs, batches of 32, no augmentation; 500 further images
-    choose the epoch. As `examples/mnist_scale.py`, but for the size of the batches: there are few images.
+    choose the epoch. As `examples/experiments/mnist_scale.py`, but for the size of the batches: there are few images.
     """
     data = _digits(root, seed % REALISATIONS, budget.images, budget.tested)
     factors = data.factors[-len(data.test.labels) :]

@@ -1,0 +1,91 @@
+"""How Sphinx builds the site: `make docs`. Every page with code runs while it is built; a warning is an error."""
+
+from __future__ import annotations
+
+import sys
+from hashlib import sha256
+from importlib.metadata import version as installed
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+
+def code_of(package: Path) -> str:
+    """A name for the code as it is now: outputs that another version printed are not shown."""
+    digest = sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+project = "scalegroup"
+author = copyright = "The scalegroup authors"
+version = release = installed("scalegroup")
+
+extensions = [
+    "myst_nb",  # pages in Markdown, their code cells executed
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",  # docstrings in Google's style
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.viewcode",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # formulas without a network
+    "sphinx_gallery.gen_gallery",
+    "sphinx_design",
+    "sphinx_copybutton",
+    "stored_outputs",  # docs/_extensions: results of the pages that take long
+    "saved_pictures",  # docs/_extensions: the picture that an example of the gallery saves
+]
+exclude_patterns = ["_build", "_stored", "gallery/**/*.ipynb"]
+nitpicky = False
+suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds functions, which cannot be pickled
+
+# Pages
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE / "_build" / "executed" / code_of(HERE.parent / "scalegroup"))
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_execution_show_tb = True
+nb_merge_streams = True
+nb_output_stderr = "error"  # a page that warns is a page to mend
+
+# Docstrings
+autosummary_generate = True
+autodoc_typehints = "none"  # the signature has them, and "Args" says what they mean
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = [("Shape", "params_style"), "Source", "Law"]
+default_role = "code"  # `x` in a docstring is code
+intersphinx_mapping = {}  # built without a network
+
+# Gallery
+sphinx_gallery_conf = {
+    "examples_dirs": ["../examples"],
+    "gallery_dirs": ["gallery"],
+    "ignore_pattern": r"(experiments|configs|__init__)",
+    "filename_pattern": r"\.py$",
+    "image_scrapers": ("saved_pictures.scrape",),
+    "reset_modules": ("saved_pictures.reset",),
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+    "plot_gallery": True,
+}
+
+# Look
+html_theme = "furo"
+html_title = "scalegroup"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},
+    "dark_css_variables": {"color-brand-primary": "#56B4E9", "color-brand-content": "#56B4E9"},
+}
