@@ -28,7 +28,8 @@ def write_memory(folder: Path, quick: bool) -> Path:
     path = folder / "diffusion_memory.md"
     path.write_text(f"""# Memory of six dimensions
 
-Command: `python examples/experiments/diffusion.py --part memory`. `models.DiffusionUNet()` on {"×".join(map(str, space))} voxels
+Command: `python examples/experiments/diffusion.py --part memory`. \
+`models.DiffusionUNet()` on {"×".join(map(str, space))} voxels
 and {samples} samples (b=0 and {samples - 1} directions), float32, one thread; torch {torch.__version__},
 {platform.machine()}. Memory is what the process grows by at its peak, above weights and input.
 

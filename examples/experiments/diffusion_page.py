@@ -81,7 +81,8 @@ def write_page(
     )
     text = f"""# Fractional anisotropy from 8 of 16 directions
 
-Command: `python examples/experiments/diffusion.py --seeds {" ".join(map(str, about["seeds"]))} --steps {about["steps"]}`; it writes
+Command: `python examples/experiments/diffusion.py --seeds {" ".join(map(str, about["seeds"]))} \
+--steps {about["steps"]}`; it writes
 this page, `diffusion.csv` (one row per network, seed, condition and subset) and the picture.
 {versions}; {platform.machine()}, one thread.
 

@@ -1,4 +1,4 @@
-"""The two pictures of docs/tutorials/10_diffusion_mri.md: what dilations do to six dimensions, and a scan as a field on them.
+"""The pictures of tutorial 10 (docs/tutorials/): what dilations do to six dimensions, and a scan as a field on them.
 
 python examples/experiments/diffusion_pictures.py --results docs/results
 """

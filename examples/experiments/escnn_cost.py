@@ -160,7 +160,8 @@ def main() -> None:
         size = "7³" if options.quick else "24³"
         page = f"""# Our convolution beside escnn's
 
-`python examples/experiments/escnn_cost.py --results docs/results` on Python {platform.python_version()}, torch {torch.__version__},
+`python examples/experiments/escnn_cost.py --results docs/results` on \
+Python {platform.python_version()}, torch {torch.__version__},
 escnn 1.0.11, {platform.machine()}, one thread, float32; times are the processor's.
 
 One layer from the fields to themselves, one volume of {size} voxels. In brackets: relative to the first line of the

@@ -246,7 +246,8 @@ def write(folder: Path | None, part: str, *texts: str) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     machine = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
-    title = f"# Haar grids: {part}\n\n`python examples/experiments/haar.py --part {part} --results docs/results` on {machine}"
+    command = f"python examples/experiments/haar.py --part {part} --results docs/results"
+    title = f"# Haar grids: {part}\n\n`{command}` on {machine}"
     (folder / f"haar_{part}.md").write_text("\n\n".join([title, *texts]) + "\n")
 
 

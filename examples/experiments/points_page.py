@@ -212,7 +212,8 @@ def write_page(folder: Path, options: argparse.Namespace) -> None:
 
 TITLE = """# Point clouds: accuracy at other sizes, and cost
 
-`python examples/experiments/points.py` on Python {python}, torch {torch}, {machine}, one thread of a shared machine. Every row is
+`python examples/experiments/points.py` on Python {python}, torch {torch}, {machine}, one thread of a shared machine. \
+Every row is
 in [points.csv](points.csv) and [points_cost.csv](points_cost.csv)."""
 ACCURACY = """## Accuracy
 

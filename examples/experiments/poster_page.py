@@ -317,7 +317,8 @@ def _text(results: Results, data: str, settings: dict[str, Any]) -> str:
     body = "\n\n".join(sections)
     return f"""# The poster's experiments on {data}
 
-Command: `python examples/experiments/poster.py --data {data}{changed}`. It can be stopped at any time and goes on where it was; it
+Command: `python examples/experiments/poster.py --data {data}{changed}`. It can be stopped at any time and goes \
+on where it was; it
 writes this page, `poster_{data}.csv` with the Dice of every scan, and the figures. {place}.
 
 Training on N scans of one size; {results.scans} other scans to test on, on none of which anything was chosen, and

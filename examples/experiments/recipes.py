@@ -3,8 +3,8 @@
     python examples/experiments/recipes.py [--quick]
 
 Hippocampus, 10 training scans of one size, 300 steps, two seeds, on the split with seed 5: these are the scans on which
-the recipe of `UNet` and `scalegroup fit` was chosen, so its figures here flatter it; examples/experiments/poster.py tests it on
-other scans. A finished run is not repeated. Writes `recipes.md`.
+the recipe of `UNet` and `scalegroup fit` was chosen, so its figures here flatter it; poster.py, beside this
+script, tests it on other scans. A finished run is not repeated. Writes `recipes.md`.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def page(measured: list[Measured], count: int) -> str:
     body = table(["test factor", "weights", "seeds", *(f"{factor:g}" for factor in FACTORS), "mean"], rows)
     return f"""# Recipes: what makes Dice flat over the size of objects
 
-Command: `python examples/experiments/recipes.py`. Hippocampus, 10 training scans at factor 1, 300 steps of single scans; hard Dice
+Command: `python examples/experiments/recipes.py`. Hippocampus, 10 training scans at factor 1, 300 steps of \
+single scans; hard Dice
 of 16 other scans, rescaled by a factor, on a grid that grows with its content; mean ± standard deviation over seeds. A
 line that begins with + has one remedy more than the line above it. On these scans the recipe was chosen; the test on
 others is [poster_hippocampus.md](poster_hippocampus.md).

@@ -298,7 +298,8 @@ def page(results: Results, facts: Mapping[str, Mapping[str, float]], options: ar
     counts = np.bincount(results.labels, minlength=2)
     return f"""# Resolution transfer: trained at 28³, tested at other resolutions
 
-Command: `python examples/experiments/resolution_transfer.py --seeds {" ".join(map(str, results.seeds))} --epochs {options.epochs}`;
+Command: `python examples/experiments/resolution_transfer.py --seeds {" ".join(map(str, results.seeds))} \
+--epochs {options.epochs}`;
 it writes this page, `resolution_transfer.csv` (one row per method, size and seed) and the picture.
 {versions}; {platform.machine()}, one thread of a shared machine with two cores.
 

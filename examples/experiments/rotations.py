@@ -1,4 +1,4 @@
-"""Kernels and fields of vectors that turn, and how exactly whole networks do: the figures of docs/tutorials/09_rotation_and_scale_with_escnn.md.
+"""Kernels and fields of vectors that turn, and how exactly whole networks do: the figures of tutorial 9.
 
     python examples/experiments/rotations.py              # a minute; needs escnn
 
@@ -215,7 +215,8 @@ def main() -> None:
     shown = draw_field(options.results / "rotations_field.png")
     page = f"""# Networks with rotations: errors and weights
 
-Command: `python examples/experiments/rotations.py`; it writes this page, `rotations_kernels.png` and `rotations_field.png`.
+Command: `python examples/experiments/rotations.py`; it writes this page, \
+`rotations_kernels.png` and `rotations_field.png`.
 
 `UNet(3, 1, 2, (4, 4), (2,), norm="batch", padding_mode="replicate")` with two scales on Haar grids, order 2, random
 weights, float64; the worst of three seeds. 90° and mirrored: white noise on 13³ voxels, nothing interpolated. Any

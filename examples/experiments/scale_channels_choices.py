@@ -336,7 +336,8 @@ def main() -> None:
 
 TEXT = """# ScaleChannels: what was chosen, and by what
 
-Command: `python examples/experiments/scale_channels_choices.py`. Hippocampus, 10 training volumes, 300 steps (unless the name says
+Command: `python examples/experiments/scale_channels_choices.py`. Hippocampus, 10 training volumes, 300 steps \
+(unless the name says
 otherwise), one seed; hard Dice, mean of both classes over 10 validation volumes of the split with seed 5, rescaled by
 the factor, the canvas with it or fixed. None of these volumes is among those of the test in
 [scale_channels.md](scale_channels.md). One seed: differences below .01 mean little.

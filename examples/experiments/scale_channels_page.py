@@ -78,7 +78,8 @@ class Measurements:
 
 TEXT = """# ScaleChannels: Dice at scales that training has not seen
 
-Command: `python examples/experiments/scale_channels.py`. It writes this page and `scale_channels.csv` (one row for each run,
+Command: `python examples/experiments/scale_channels.py`. It writes this page and `scale_channels.csv` \
+(one row for each run,
 canvas, factor and choice of the window: means over the volumes). What was chosen, and by what, was measured on
 other volumes: [scale_channels_choices.md](scale_channels_choices.md).
 

@@ -1,6 +1,6 @@
 """Rotated and rescaled test volumes: what equivariance to scale, to rotation, and to both is worth.
 
-    python examples/experiments/similarity.py              # half an hour of one core; finished runs are kept under --runs
+    python examples/experiments/similarity.py  # half an hour of one core; finished runs are kept under --runs
 
 Five classifiers of about the same number of weights learn the shapes of adrenal glands (AdrenalMNIST3D) as they lie in
 their file: a plain 3-D CNN, the same with random rotations and zooms as augmentation, and three of this library,

@@ -195,7 +195,8 @@ def _page(results: Results, areas: str, runs: Mapping[str, Any] | Any, options: 
     seeds = f"{len(results.seeds)} seed{'s' if len(results.seeds) > 1 else ''}"
     return f"""# Rotated and rescaled: plain, scale, rotation, and Sim(3)
 
-Command: `python examples/experiments/similarity.py --seeds {" ".join(map(str, results.seeds))} --epochs {options.epochs}`; it
+Command: `python examples/experiments/similarity.py --seeds {" ".join(map(str, results.seeds))} \
+--epochs {options.epochs}`; it
 writes this page, `similarity.csv` (one row for each network, move and seed) and the pictures.
 {versions}; {platform.machine()}, one thread of a shared machine with two cores.
 

@@ -22,7 +22,8 @@ from scalegroup.models import Classifier, UNet, turning_fields
 from scalegroup.models.fields import side_by_side
 from scalegroup.testing import Blobs, centred, equivariance_error, rotation_error
 
-# What docs/concepts/haar_grids.md and DESIGN.md section 5 ask for: statistics of their own know the background, zeros the border.
+# What docs/concepts/haar_grids.md and DESIGN.md section 5 ask for: statistics of their own know the background,
+# zeros the border.
 EXACT: dict[str, Any] = {"norm": "batch", "padding_mode": "replicate", "num_scales": 2, "first": 0}
 QUARTER = (-2, 1, 3)  # by 90 degrees about the third axis
 THIRD = (2, 3, 1)  # about a diagonal of the cube
