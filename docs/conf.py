@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from hashlib import sha256
 from importlib.metadata import version as installed
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -31,7 +32,6 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
-    "sphinx-mathjax-offline",  # formulas without a network
     "sphinx_gallery.gen_gallery",
     "sphinx_design",
     "sphinx_copybutton",
@@ -78,12 +78,15 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "abort_on_example_error": True,
     "plot_gallery": True,
+    "parallel": True,  # as Sphinx's own `-j`
 }
 
 # Look
 html_theme = "furo"
 html_title = "scalegroup"
-html_static_path = ["_static"]
+# Formulas need no network: the package holds the files of MathJax. (As an extension it would forbid `-j 2`.)
+html_static_path = ["_static", str(Path(str(find_spec("sphinx-mathjax-offline").origin)).parent / "static")]
+mathjax_path = "mathjax/tex-chtml.js"
 html_css_files = ["site.css"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0072B2", "color-brand-content": "#0072B2"},
