@@ -8,6 +8,7 @@ from scalegroup.nn.diffusion_pool import DiffusionPool
 from scalegroup.nn.diffusion_space import each_q
 from scalegroup.nn.downsample import Downsample
 from scalegroup.nn.dropout import Dropout
+from scalegroup.nn.estimate import Estimate, estimate
 from scalegroup.nn.fourier import FourierConv, FourierDownsample, FourierPointwise
 from scalegroup.nn.freeze import freeze
 from scalegroup.nn.gate import Gate
@@ -41,6 +42,7 @@ __all__ = [
     "Downsample",
     "Dropout",
     "EquivariantModule",
+    "Estimate",
     "FarthestPointPool",
     "FourierConv",
     "FourierDownsample",
@@ -77,6 +79,7 @@ __all__ = [
     "cloud_spacing",
     "each",
     "each_q",
+    "estimate",
     "farthest_points",
     "freeze",
     "run_of_scales",

@@ -1,4 +1,4 @@
-"""The command line, on Lightning's: `fit`, `validate`, `test`, `predict`, `demo`, `bench` and `compare`."""
+"""The command line, on Lightning's: `fit`, `validate`, `test`, `predict`, `demo`, `bench`, `compare` and `choose`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.training import commands
+from scalegroup.training.choose import choose
 from scalegroup.training.config import LIGHTNING, DataConfig, ModelConfig, TrainerConfig
 from scalegroup.training.datamodule import SegmentationData
 from scalegroup.training.demo import demo
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Any] = {
     "demo": demo,
     "bench": commands.bench,
     "compare": commands.compare,
+    "choose": choose,
 }
 TRAINING = ("accumulate", "gradient", "limit_train", "limit_val", "max_", "min_", "overfit", "log_every", "sync_batch")
 CALLBACKS = (EquivarianceError,)  # what `--trainer.callbacks+=` knows by name, besides Lightning's
