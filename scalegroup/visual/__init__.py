@@ -13,6 +13,7 @@ from scalegroup.visual.figure import Picture
 from scalegroup.visual.methods import MethodPoint, plot_methods
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
 from scalegroup.visual.speed import Speed, plot_speeds
+from scalegroup.visual.square import plot_commuting_square
 
 __all__ = [
     "Curve",
@@ -20,6 +21,7 @@ __all__ = [
     "Panel",
     "Picture",
     "Speed",
+    "plot_commuting_square",
     "plot_dice_curves",
     "plot_methods",
     "plot_slices",

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 SIZE = 9  # of letters, in points
+INK = "#333333"  # of letters
+ACCENT = "#0072B2"  # of arrows; a blue of Okabe and Ito (2008)
+DIVERGING = "RdBu_r"  # of values of both signs: white is zero, told apart with any kind of colour vision
+
+Array = npt.NDArray[np.floating[Any]]
 
 
 class Picture(Figure):
@@ -30,8 +39,51 @@ class Picture(Figure):
         return png.getvalue()
 
 
-def new_figure(width: float, height: float) -> Picture:
-    """A figure of so many inches, in which nothing overlaps."""
-    figure = Picture(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float, placed: bool = False) -> Picture:
+    """A figure of so many inches, in which nothing overlaps; or, if `placed`, all is drawn where the caller says."""
+    figure = Picture(figsize=(width, height), layout=None if placed else "constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def limits(*images: Array) -> tuple[float, float]:
+    """The range of colours for images of one kind: from 0 if nothing is negative, else the same for both signs."""
+    low = min((float(np.nanmin(image)) for image in images), default=0.0)
+    top = max((float(np.nanmax(np.abs(image))) for image in images), default=0.0) or 1.0
+    return (0.0 if low >= -1e-6 * top else -top, top)
+
+
+def signed(bounds: tuple[float, float]) -> tuple[float, float]:
+    """The same range for both signs."""
+    return (-bounds[1], bounds[1])
+
+
+def show(axes: Any, values: Array, bounds: tuple[float, float], screen: Sequence[Array] | None = None) -> Any:
+    """Draws an image, grey or with white as zero, by its range; or a curve. Returns what a colour bar needs, if any.
+
+    Args:
+        axes: where.
+        values: `(height, width)`, or `(width,)`.
+        bounds: see `limits`.
+        screen: positions along each axis, the last two of which are drawn. Default: counted.
+    """
+    sides = [np.arange(n) for n in values.shape] if screen is None else screen[-values.ndim :]
+    if values.ndim == 1:
+        axes.plot(sides[0], values, color=ACCENT, linewidth=1.2)
+        axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        axes.set_ylim(*(1.05 * bound for bound in bounds))
+        image = None
+    else:
+        (y0, y1), (x0, x1) = ((side[0], side[-1]) for side in sides)
+        dy, dx = ((side[-1] - side[0]) / max(len(side) - 1, 1) / 2 for side in sides)
+        image = axes.imshow(
+            values,
+            cmap="gray" if bounds[0] == 0 else DIVERGING,
+            vmin=bounds[0],
+            vmax=bounds[1],
+            extent=(x0 - dx, x1 + dx, y1 + dy, y0 - dy),
+        )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_color("0.75")
+    return image
