@@ -25,6 +25,8 @@ from scalegroup.fields import FieldType
 from scalegroup.groups import CompactGroup, Element, Group, ScaleGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.representations import Character, DirectSum, Irrep, Quotient, Regular, Representation, Scalar
 
+__all__ = ["compact_groups", "elements", "field_types", "groups", "representations"]
+
 _BASES = (2.0, 2**0.5, 1.25, 3.0, 0.5, 0.9)
 
 
