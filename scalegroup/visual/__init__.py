@@ -9,6 +9,7 @@ try:
 except ImportError as _error:
     raise missing_extra("matplotlib", "viz") from _error
 
+from scalegroup.visual.basis import plot_basis
 from scalegroup.visual.figure import Picture
 from scalegroup.visual.methods import MethodPoint, plot_methods
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
@@ -21,6 +22,7 @@ __all__ = [
     "Panel",
     "Picture",
     "Speed",
+    "plot_basis",
     "plot_commuting_square",
     "plot_dice_curves",
     "plot_methods",

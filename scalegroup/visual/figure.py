@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 SIZE = 9  # of letters, in points
 INK = "#333333"  # of letters
 ACCENT = "#0072B2"  # of arrows; a blue of Okabe and Ito (2008)
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # of theirs too, for lines
 DIVERGING = "RdBu_r"  # of values of both signs: white is zero, told apart with any kind of colour vision
 
 Array = npt.NDArray[np.floating[Any]]
@@ -35,7 +36,7 @@ class Picture(Figure):
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""
         png = BytesIO()
-        self.savefig(png, format="png", dpi=130)
+        self.savefig(png, format="png", dpi=130, bbox_inches="tight", pad_inches=0.05)
         return png.getvalue()
 
 
