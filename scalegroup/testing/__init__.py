@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from scalegroup.errors import missing_extra
 from scalegroup.testing.algebra import GroupContract, RepresentationContract, check_group, check_representation
-from scalegroup.testing.bases import BasisContract
+from scalegroup.testing.bases import BasisContract, check_basis
 from scalegroup.testing.check import EquivarianceReport, check_equivariance
+from scalegroup.testing.contract import BrokenLaw, Contract, assert_rejected
 from scalegroup.testing.diffusion import Tissue, diffusion_error, gradients
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.inputs import AnalyticField, Blobs, Waves, centred
@@ -30,6 +31,8 @@ __all__ = [
     "AnalyticField",
     "BasisContract",
     "Blobs",
+    "BrokenLaw",
+    "Contract",
     "EquivarianceErrors",
     "EquivarianceReport",
     "GroupContract",
@@ -40,7 +43,9 @@ __all__ = [
     "RotationErrors",
     "Tissue",
     "Waves",
+    "assert_rejected",
     "centred",
+    "check_basis",
     "check_equivariance",
     "check_group",
     "check_representation",

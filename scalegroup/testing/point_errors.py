@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scalegroup import nn
 from scalegroup.fields import FieldType
 from scalegroup.representations import on_scales
 from scalegroup.testing.errors import truncation_reach
@@ -133,32 +132,3 @@ def largest_error(value: Tensor, wanted: Tensor) -> float:
         return math.nan
     value, wanted = value.detach(), wanted.detach()
     return float((value - wanted).abs().max() / wanted.abs().max().clamp(min=1e-30))
-
-
-class Growing(torch.nn.Module):
-    """The negative twin of a layer: the layer, and then a gain that grows with the scale."""
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        self.layer, self.in_type, self.out_type = layer, layer.in_type, layer.out_type
-
-    def forward(self, *arguments: Any, **options: Any) -> Any:
-        y = self.layer(*arguments, **options)
-        y = y[0] if isinstance(y, tuple) else y
-        gains = [
-            np.tile(1.0 + np.arange(rep.num_scales), multiplicity * (rep.size // rep.num_scales))
-            for multiplicity, rep in self.out_type.blocks
-        ]
-        return y * torch.from_numpy(np.concatenate(gains)).to(y)
-
-
-class Sized(torch.nn.Module):
-    """The negative twin of a layer that no factor changes: the layer, and then the size of the cloud as a gain."""
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        self.layer, self.in_type, self.out_type = layer, layer.in_type, layer.out_type
-
-    def forward(self, x: Tensor, pos: Any, *arguments: Any, **options: Any) -> Any:
-        y = self.layer(x, pos, *arguments, **options)
-        return (y[0] if isinstance(y, tuple) else y) * (pos.pos if isinstance(pos, nn.Points) else pos).std()

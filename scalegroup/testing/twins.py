@@ -1,10 +1,17 @@
-"""Negative twins of layers: a test that they pass would show nothing."""
+"""The twins that the contracts make of any layer: a measurement that they pass would show nothing.
+
+Twins of your own, broken as only you know, go into `make_twin` or `assert_rejected`.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from scalegroup import nn
 from scalegroup.nn.module import Samples, each
 
 
@@ -43,3 +50,32 @@ def _tilt(x: Tensor) -> Tensor:
         slope = torch.linspace(1, 1 + 0.2 * (axis - 1), x.shape[axis]).to(x)
         x = x * slope.view(-1, *[1] * (x.ndim - axis - 1))
     return x
+
+
+class Growing(torch.nn.Module):
+    """The negative twin of a layer: the layer, and then a gain that grows with the scale."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer, self.in_type, self.out_type = layer, layer.in_type, layer.out_type
+
+    def forward(self, *arguments: Any, **options: Any) -> Any:
+        y = self.layer(*arguments, **options)
+        y = y[0] if isinstance(y, tuple) else y
+        gains = [
+            np.tile(1.0 + np.arange(rep.num_scales), multiplicity * (rep.size // rep.num_scales))
+            for multiplicity, rep in self.out_type.blocks
+        ]
+        return y * torch.from_numpy(np.concatenate(gains)).to(y)
+
+
+class Sized(torch.nn.Module):
+    """The negative twin of a layer that no factor changes: the layer, and then the size of the cloud as a gain."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer, self.in_type, self.out_type = layer, layer.in_type, layer.out_type
+
+    def forward(self, x: Tensor, pos: Any, *arguments: Any, **options: Any) -> Any:
+        y = self.layer(x, pos, *arguments, **options)
+        return (y[0] if isinstance(y, tuple) else y) * (pos.pos if isinstance(pos, nn.Points) else pos).std()

@@ -1,0 +1,20 @@
+"""What to do about a broken law of a layer, one sentence each."""
+
+SCALES = (
+    "the same function must act on every scale: no parameter for each scale, no window or blur of a fixed number of "
+    "voxels; if only the largest scales err, set `inside`"
+)
+BOUND = "an error that large would pass for equivariance: make `declared_error` or `tolerance` smaller"
+CAST = "make constants in the dtype and device of the input: `x.new_tensor(...)`, `constant.to(x)`"
+AUTOCAST = "compute what cancels, such as a variance or a difference of positions, with autocast disabled"
+GRADIENT = "look at your autograd.Function, at in-place operations, and at `detach`"
+UNUSED = "use it in `forward`, remove it, or call requires_grad_(False)"
+PLAIN = "keep lambdas, hooks and open files out of the layer, and define its class at the top of a module"
+SAME = "the same input must give the same output in eval mode: no randomness, no memory of earlier calls"
+STATE = "register everything in __init__; constants with `register_constant`, which are not saved"
+GRAPH = "decide by shapes and types, never by the numbers in a tensor (`.item()`, `float(x)`, `if x.sum() > 0`)"
+REPR = "begin `extra_repr` with super().extra_repr()"
+WINDOW = "no parameter may have an axis of scales"
+WHOLE_WINDOW = "nothing may be taken over the window, unless the layer declares no finite error"
+CHECK = "call `x = self.check(x)` first in `forward`"
+CHECK_POINTS = "check features and positions first in `forward`, as `PointModule` does"
