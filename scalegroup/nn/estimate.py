@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from textwrap import fill
 
 import torch
 
@@ -70,11 +71,11 @@ class Estimate:
             ("range of sizes", f"{self.range:.3g}", "largest over smallest scale"),
             ("weights", str(self.weights), "of the convolution"),
             ("multiply-adds", f"{self.multiply_adds / 1e9:.3g} G", "of a forward pass"),
-            ("time", f"{self.time:.2g}", "expected on a CPU; a plain convolution of 3 samples along each axis is 1"),
+            ("time", f"{self.time:.2g}", "on a CPU, expected; a plain convolution of width 3 takes 1"),
             (
                 "memory",
                 f"{self.memory / 1e6:.3g} MB",
-                f"kept in training by convolution, batch norm and SiLU; plain layers {self.plain_memory / 1e6:.3g} MB",
+                f"kept in training; by plain layers {self.plain_memory / 1e6:.3g} MB",
             ),
         ]
 
@@ -82,7 +83,8 @@ class Estimate:
         rows = self.rows()
         wide, narrow = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
         table = [f"  {what:<{wide}}  {how:>{narrow}}  {remark}" for what, how, remark in rows]
-        return "\n".join([self.title, *table, *(f"Advice: {line}." for line in self.advice)])
+        advice = [fill(f"Advice: {line}.", 76, subsequent_indent="  ", break_on_hyphens=False) for line in self.advice]
+        return "\n".join([self.title, *table, *advice])
 
 
 def estimate(
@@ -126,8 +128,9 @@ def estimate(
         order 2, sigma 0.7, support 4.5, 2 scales (uniform), 16 fields on 32×32×32
           half-widths      4 5  at scales 1 1.41
           declared error  ...
-        Advice: sigma is 0.7 voxels at the finest scale: ... take sigma >= 1, or sampling='haar'.
-        Advice: sizes that differ by a factor of 4 need num_scales >= 5 with this base.
+        Advice: sigma is 0.7 voxels at the finest scale: such kernels pass ...
+        Advice: sizes that differ by a factor of 4 need num_scales >= 5 with this
+          base.
     """
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ScaleGroupError("a floating-point dtype", dtype, "torch.float32 is the default")
