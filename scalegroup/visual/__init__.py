@@ -12,6 +12,7 @@ except ImportError as _error:
 from scalegroup.visual.basis import plot_basis
 from scalegroup.visual.fields import plot_field
 from scalegroup.visual.figure import Picture
+from scalegroup.visual.kernels import plot_kernels
 from scalegroup.visual.methods import MethodPoint, plot_methods
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
 from scalegroup.visual.speed import Speed, plot_speeds
@@ -27,6 +28,7 @@ __all__ = [
     "plot_commuting_square",
     "plot_dice_curves",
     "plot_field",
+    "plot_kernels",
     "plot_methods",
     "plot_slices",
     "plot_speeds",

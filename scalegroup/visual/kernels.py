@@ -1,0 +1,118 @@
+"""The kernels of a convolution, trained or not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.patches import Rectangle
+
+from scalegroup.errors import ScaleGroupError
+from scalegroup.nn.kernels import KernelModule
+from scalegroup.visual.figure import INK, SIZE, Array, Picture, limits, new_figure, show, signed
+
+SIDE = 1.3  # of a slice, in inches
+OUTPUTS, INPUTS = 4, 2  # that are drawn where there are more and none are named
+PAPER = "#F7F7F7"  # zero in the diverging map
+
+
+def plot_kernels(
+    layer: KernelModule,
+    outputs: Sequence[int] | None = None,
+    inputs: Sequence[int] | None = None,
+    scales: Sequence[int] | None = None,
+    *,
+    tap: int = 0,
+    path: int = 0,
+) -> Picture:
+    """The kernels of a convolution as it applies them on the grid: a row for each output and input, the scales along.
+
+    All scales have one ruler: a kernel at scale s is s times as wide, and its thin frame is where it ends. Its values
+    are drawn times `s^d`, which the layer divides by, so that one function at all scales has one range of colours; a
+    row shares it, and white is zero. Of volumes the middle slice is drawn, across the first axis.
+
+    Args:
+        layer: a `GroupConv` or `GroupConvTranspose`.
+        outputs: numbers of output fields. Default: the first four.
+        inputs: numbers of input fields. Default: the first two.
+        scales: which scales, counted from the finest. Default: all; of a layer that has a grid for each scale, on which
+            all kernels are the same, the first.
+        tap: which of the neighbouring scales that it reads, below `scale_extent`. Default 0.
+        path: which pair of blocks, for mixed types, see `layer.paths`. Default 0.
+
+    Returns:
+        The picture.
+
+    Raises:
+        ScaleGroupError: for another kind of layer, and for outputs, inputs, scales, taps and paths that there are not.
+
+    Example:
+        >>> import scalegroup as sg
+        >>> from scalegroup import visual
+        >>> group = sg.ScaleTranslationGroup(dim=3, num_scales=3)
+        >>> lift = sg.nn.GroupConv(1 * group.scalar, 2 * group.regular)
+        >>> [axes.get_title() for axes in visual.plot_kernels(lift).axes[:3]]
+        ['scale 1', 'scale 1.41', 'scale 2']
+    """
+    if not isinstance(layer, KernelModule):
+        hint = "of a network take one layer, for example net[0]"
+        raise ScaleGroupError("a GroupConv or GroupConvTranspose", type(layer).__name__, hint)
+    _chosen([path], len(layer.paths), "path")
+    count_out, count_in, taps, _ = layer.coefficient_shape(path)
+    _chosen([tap], taps, "tap")
+    window = (1.0,) if layer.on_grids else tuple(layer.scales)
+    columns = _chosen(scales, len(window), "scales")
+    pairs = list(
+        product(
+            _chosen(outputs, count_out, "outputs", OUTPUTS),
+            _chosen(inputs, count_in, "inputs", INPUTS),
+        )
+    )
+    with torch.no_grad():
+        kernels = [layer.kernels(scale, tap, path).double().cpu().numpy() for scale in columns]
+    dim = kernels[0].ndim - 2
+    images = [_middle(kernel) * window[scale] ** dim for kernel, scale in zip(kernels, columns, strict=True)]
+    widest = max(max(image.shape[2:]) for image in images) / 2
+
+    figure = new_figure(max(SIDE * len(columns) + 0.9, 2.6), (SIDE + 0.05) * len(pairs) + 0.35)
+    grid = figure.subplots(len(pairs), len(columns), squeeze=False)
+    for cells, (out, into) in zip(grid, pairs, strict=True):
+        bounds = signed(limits(*(image[out, into] for image in images)))
+        for axes, image in zip(cells, images, strict=True):
+            _draw(axes, image[out, into], bounds, widest)
+        label = f"output {out}" if count_in == 1 else f"input {into} to\noutput {out}"
+        cells[0].set_ylabel(label, fontsize=SIZE, color=INK)
+    for axes, scale in zip(grid[0], columns, strict=True):
+        name = "each scale" if layer.on_grids else f"scale {window[scale]:.3g}"
+        axes.set_title(name, fontsize=SIZE, color=INK, pad=4)
+    return figure
+
+
+def _chosen(numbers: Sequence[int] | None, count: int, name: str, most: int | None = None) -> list[int]:
+    """These numbers, checked, or the first ones."""
+    if numbers is None:
+        return list(range(count if most is None else min(count, most)))
+    chosen = list(numbers)
+    if not chosen or any(isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < count for one in chosen):
+        raise ScaleGroupError(f"{name} from 0 to {count - 1}", f"{chosen}", f"the layer has {count}")
+    return chosen
+
+
+def _middle(kernel: Array) -> Array:
+    """`(out, in, height, width)`, or `(out, in, width)`: of volumes the middle slice."""
+    return kernel[:, :, kernel.shape[2] // 2] if kernel.ndim == 5 else kernel
+
+
+def _draw(axes: Any, values: Array, bounds: tuple[float, float], widest: float) -> None:
+    """A kernel in its frame, on paper that holds the widest one."""
+    screen = [np.arange(n) - (n - 1) / 2 for n in values.shape]
+    show(axes, values, bounds, screen)
+    axes.set_xlim(-1.04 * widest, 1.04 * widest)
+    if values.ndim == 2:
+        height, width = values.shape
+        axes.set_ylim(1.04 * widest, -1.04 * widest)
+        axes.set_facecolor(PAPER)
+        axes.add_patch(Rectangle((-width / 2, -height / 2), width, height, fill=False, color="0.6", linewidth=0.7))
