@@ -37,12 +37,12 @@ _LABEL_PARTS = ("seg", "segm")  # the second once, in 2020: BraTS20_Training_355
 class Brats(Dataset):
     """The labelled cases of a folder in BraTS layout, as the challenge named files from 2018 to 2023.
 
-    | year | files of a patient |
-    |---|---|
-    | 2018, 2019 | `HGG/Brats18_X_1/Brats18_X_1_t1.nii.gz`, `_t1ce`, `_t2`, `_flair`, `_seg` |
-    | 2020 | `BraTS20_Training_001/BraTS20_Training_001_t1.nii`, … |
-    | 2021 | `BraTS2021_00000/BraTS2021_00000_t1.nii.gz`, … |
-    | 2023 | `BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz`, `-t1c`, `-t2w`, `-t2f`, `-seg` |
+    The files of a patient, by year:
+
+    - 2018, 2019: `HGG/Brats18_X_1/Brats18_X_1_t1.nii.gz`, `_t1ce`, `_t2`, `_flair`, `_seg`
+    - 2020: `BraTS20_Training_001/BraTS20_Training_001_t1.nii`, …
+    - 2021: `BraTS2021_00000/BraTS2021_00000_t1.nii.gz`, …
+    - 2023: `BraTS-GLI-00000-000/BraTS-GLI-00000-000-t1n.nii.gz`, `-t1c`, `-t2w`, `-t2f`, `-seg`
 
     Enhancing tumour has the value 4 until 2021 and 3 in 2023. With underscores in their names, files are looked into:
     a label map holds 4 or 3, and one that holds both is refused. With hyphens 4 is refused: in 2024 it is the
@@ -63,8 +63,8 @@ class Brats(Dataset):
     Raises:
         DataError: if there is no patient, none has all files, or a file is there twice; the text names the path.
 
-    Sources: B. Menze et al., "The Multimodal Brain Tumor Image Segmentation Benchmark", IEEE TMI 34 (2015);
-    U. Baid et al., arXiv:2107.02314 (2021).
+    Source: B. Menze et al., "The Multimodal Brain Tumor Image Segmentation Benchmark", IEEE TMI 34 (2015);
+        U. Baid et al., arXiv:2107.02314 (2021).
     """
 
     def __init__(self, root: str | os.PathLike[str], enhancing: int | None = None) -> None:

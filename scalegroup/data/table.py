@@ -21,13 +21,13 @@ _ENOUGH = 100  # values in one file; more make it an image, not a label map
 class NiftiTable(Dataset):
     """Labelled scans listed in a CSV file, one per row.
 
-    | column | content |
-    |---|---|
-    | `image` | the image: three axes, or four with the channels last |
-    | `image_t1`, `image_t2`, … | instead of `image`: one file per channel, named by the column |
-    | `label` | the label map, on the image's grid |
-    | `name` | optional; default: the name of the (first) image file |
-    | `part` | optional: train, validation or test |
+    The columns:
+
+    - `image`: the image, three axes, or four with the channels last
+    - `image_t1`, `image_t2`, …: instead of `image`, one file per channel, named by the column
+    - `label`: the label map, on the image's grid
+    - `name`: optional; default: the name of the (first) image file
+    - `part`: optional: train, validation or test
 
     Relative paths start at the folder of the CSV file. Cells are separated by commas, or by semicolons as some
     spreadsheets do.

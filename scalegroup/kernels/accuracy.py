@@ -12,7 +12,7 @@ def product_error(taps: Sequence[Taps], products: Sequence[Sequence[int]] | None
     """A bound on the relative error of product kernels from the errors of their axes.
 
     `e = max_p Π_axis (1 + e_axis[p_axis]) - 1`. Norms of products multiply, so the triangle inequality gives
-    exactly this for the relative L2 error of `Π (T + δT)` against `Π T` on the cube |w| ≤ band.
+    exactly this for the relative L2 error of `Π (T + δT)` against `Π T` on the cube `|w| ≤ band`.
 
     Args:
         taps: one for each axis.

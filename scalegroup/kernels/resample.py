@@ -25,7 +25,7 @@ def interpolation_taps(
 
     `t(m) = sinc(u) kaiser(u / halfwidth) / factor` with `u = (m - phase) / factor`, divided by their sum
     (unit gain for a constant). The cut-off is the coarse grid's Nyquist frequency. In radians per coarse
-    sample, the filter passes |w| ≤ band and stops |w| ≥ 2π - band (what would alias onto the band); the
+    sample, the filter passes `|w| ≤ band` and stops `|w| ≥ 2π - band` (what would alias onto the band); the
     window is as strong as the halfwidth allows for that, an attenuation of `8 + 4.57 halfwidth (2π - 2 band)`
     dB: 85 dB (6e-5) by default.
 
@@ -107,7 +107,7 @@ def interpolation_matrix(
 ) -> Array:
     """The matrix that evaluates a sampled function between its samples.
 
-    `f(p) ≈ Σ_n A[p, n] f_n`, exact to 1e-7 for |w| ≤ 2π/3 radians per sample, away from the border.
+    `f(p) ≈ Σ_n A[p, n] f_n`, exact to 1e-7 for `|w| ≤ 2π/3` radians per sample, away from the border.
 
     Args:
         in_positions: sample positions, ascending and equally spaced, at least two: shape `(n_in,)`.
@@ -162,8 +162,8 @@ def resampling_matrix(n_in: int, n_out: int, ratio: float, padding_mode: Padding
         padding_mode: what lies beyond the border, see `fold_index`. Default "replicate".
 
     Returns:
-        Shape `(n_out, n_in)`, read-only; unit gain for a constant, exact to 6e-5 for |w| ≤ 2π/3 radians per sample of
-        the coarser grid.
+        Shape `(n_out, n_in)`, read-only; unit gain for a constant, exact to 6e-5 for `|w| ≤ 2π/3` radians per sample
+        of the coarser grid.
 
     Raises:
         ScaleGroupError: for sizes below 1 and a ratio that is not positive.

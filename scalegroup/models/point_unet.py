@@ -31,8 +31,8 @@ class PointUNet(torch.nn.Module):
         strides: points of the level before for each point of this one; the first is for the level next to the input.
             Default (1, 4, 4).
         act, norm, dropout, bias, adn_ordering: as in `PointClassifier`.
-        order, sigma, growth, support, base, num_scales, first, rotations, fields, scale_extent, admissible, density,
-            relative: as in `PointClassifier`.
+        order, sigma, growth, support, base, num_scales, first, rotations, fields: as in `PointClassifier`.
+        scale_extent, admissible, density, relative: as in `PointClassifier`.
         scale_padding: "zeros" (default) or "replicate".
         scale_pool: mode of `nn.ScalePool`. Default "mean".
 

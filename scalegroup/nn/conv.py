@@ -107,10 +107,10 @@ class GroupConvTranspose(Convolution):
     scales are mixed; to and from scalar fields it is then no adjoint.
 
     Args:
-        in_type, out_type, order, sigma, support, stride, scale_extent, scale_padding, padding, padding_mode, bias,
-            admissible, basis, kernel_size, scale_basis, method: as in `GroupConv`; sigma is in units of the coarse
-            (input) grid's spacing, and with `scale_extent` content moves to coarser scales, where `GroupConv` reads it
-            from.
+        in_type, out_type, order, support, stride, bias, admissible, method: as in `GroupConv`.
+        sigma: as in `GroupConv`, in units of the coarse (input) grid's spacing.
+        scale_extent: as in `GroupConv`, but content moves to coarser scales, where `GroupConv` reads it from.
+        scale_padding, padding, padding_mode, basis, kernel_size, scale_basis, divisor: as in `GroupConv`.
 
     Shape:
         `(batch, in_type.size, *space)` to `(batch, out_type.size, *output_size)`; `output_size` is an argument of

@@ -105,7 +105,7 @@ class Convolution(KernelModule):
 
     @property
     def declared_error(self) -> float:
-        """Truncation and aliasing of the kernels on the band |w| ≤ π/2, for the two worst scales.
+        """Truncation and aliasing of the kernels on the band `|w| ≤ π/2`, for the two worst scales.
 
         A sum over the scales of a truncated window has no bound (`nn.ScalePool` says why). Between fields that have a
         grid for each scale it is zero, and for the lifting to them the error of resampling.

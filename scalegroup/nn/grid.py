@@ -245,5 +245,5 @@ def keep_interpolation(module: EquivariantModule, name: str, factor: int, missin
 
 
 def interpolation_error(dim: int) -> float:
-    """Bound on the equivariance error of one interpolation on |w| ≤ 2π/3: two grids are compared, along each axis."""
+    """Bound on the equivariance error of one interpolation on `|w| ≤ 2π/3`: two grids differ along each axis."""
     return 2 * dim * interpolation_taps(1, 0.5).predicted_error

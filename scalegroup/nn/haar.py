@@ -145,7 +145,7 @@ class ToHaar(EquivariantModule):
 
     @property
     def declared_error(self) -> float:
-        """Truncation and aliasing of the Gaussians on the band |w| ≤ π/2, for the two worst scales."""
+        """Truncation and aliasing of the Gaussians on the band `|w| ≤ π/2`, for the two worst scales."""
         basis = HermiteBasis(0, group_of(self.in_type).dim)
         scales = group_of(self.in_type).scales
         return declared_error([[sample_taps(basis, self.sigma * s)] * basis.dim for s in scales], basis.products)

@@ -81,7 +81,7 @@ class ScaleBlurPool(GridModule):
 
     @property
     def declared_error(self) -> float:
-        """Truncation and aliasing on the band |w| ≤ π/2, for the two worst scales; inf with fields without scales.
+        """Truncation and aliasing on the band `|w| ≤ π/2`, for the two worst scales; inf with fields without scales.
 
         Zero where each scale has a grid of its own.
         """

@@ -19,8 +19,8 @@ from scalegroup.nn.spacing import Spacing, check_no_spacing, plain, write
 class Upsample(EquivariantModule):
     """Puts a field on a finer grid, centred on the same volume, by windowed-sinc interpolation.
 
-    The interpolation reproduces |w| ≤ 2π/3 to 6e-5, so that it commutes with translations, dilations and rotations of
-    what the coarse grid can hold.
+    The interpolation reproduces `|w| ≤ 2π/3` to 6e-5, so that it commutes with translations, dilations and rotations
+    of what the coarse grid can hold.
 
     Args:
         field: type of the input and the output.

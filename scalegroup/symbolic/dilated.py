@@ -30,7 +30,7 @@ class DilatedBasis(Basis):
     `h_f(u) = Σ_n a_{fn} δ(u - n)`, so `h_f(x / s) / s = Σ_n a_{fn} δ(x - s n)`: at a whole number s the taps are the
     numbers `a` with s - 1 zeros in between, and on the lattice of every s-th voxel the layer is exactly that of scale
     1, for any input. At other scales the impulse towards s n is the filter `t` of whole voxels that minimises
-    `∫ p(w) |Σ_m t_m e^{iwm} - e^{iwsn}|² dw`, p = 1 for |w| ≤ π/2 and 1e-6 outside: a fractional delay. Of two
+    `∫ p(w) |Σ_m t_m e^{iwm} - e^{iwsn}|² dw`, `p = 1` for `|w| ≤ π/2` and 1e-6 outside: a fractional delay. Of two
     scales whose ratio is `ratio`, the larger one has the taps of the smaller one with zeros in between, so that a layer
     is exact under that factor whatever its base is.
 
@@ -44,7 +44,7 @@ class DilatedBasis(Basis):
         fill: "lstsq": other scales than whole numbers are fitted; "none": they are an error. Default "lstsq".
         extra: taps on each side of a fitted kernel, beyond the outermost impulse. Default 2.
         ratio: a whole number > 1, see above; None: all other scales are fitted one by one, which is more accurate above
-            |w| = π / (2 ratio), but not exact anywhere. Default 2.
+            `|w| = π / (2 ratio)`, but not exact anywhere. Default 2.
         dim: number of axes. Default 3.
 
     Raises:

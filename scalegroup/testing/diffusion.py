@@ -72,7 +72,7 @@ class Tissue:
 
 
 def gradients(count: int, dim: int = 3, seed: int = 0) -> Tensor:
-    """A sample at q = 0, and `count` random ones on two shells, |q| = 0.7 and 1: `(1 + count, dim)`, float64.
+    """A sample at q = 0, and `count` random ones on two shells, `|q| = 0.7` and 1: `(1 + count, dim)`, float64.
 
     Example:
         >>> gradients(4).norm(dim=1).round(decimals=1).tolist()
