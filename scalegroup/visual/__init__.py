@@ -13,6 +13,7 @@ from scalegroup.visual.basis import plot_basis
 from scalegroup.visual.fields import plot_field
 from scalegroup.visual.figure import Picture
 from scalegroup.visual.kernels import plot_kernels
+from scalegroup.visual.layer_types import plot_layer_types
 from scalegroup.visual.methods import MethodPoint, plot_methods
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
 from scalegroup.visual.speed import Speed, plot_speeds
@@ -29,6 +30,7 @@ __all__ = [
     "plot_dice_curves",
     "plot_field",
     "plot_kernels",
+    "plot_layer_types",
     "plot_methods",
     "plot_slices",
     "plot_speeds",
