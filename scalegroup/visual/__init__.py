@@ -15,6 +15,7 @@ from scalegroup.visual.figure import Picture
 from scalegroup.visual.kernels import plot_kernels
 from scalegroup.visual.layer_types import plot_layer_types
 from scalegroup.visual.methods import MethodPoint, plot_methods
+from scalegroup.visual.network import plot_network
 from scalegroup.visual.results import Curve, Panel, plot_dice_curves, plot_slices
 from scalegroup.visual.speed import Speed, plot_speeds
 from scalegroup.visual.square import plot_commuting_square
@@ -32,6 +33,7 @@ __all__ = [
     "plot_kernels",
     "plot_layer_types",
     "plot_methods",
+    "plot_network",
     "plot_slices",
     "plot_speeds",
 ]

@@ -65,18 +65,16 @@ def plot_kernels(
     _chosen([tap], taps, "tap")
     window = (1.0,) if layer.on_grids else tuple(layer.scales)
     columns = _chosen(scales, len(window), "scales")
-    pairs = list(
-        product(
-            _chosen(outputs, count_out, "outputs", OUTPUTS),
-            _chosen(inputs, count_in, "inputs", INPUTS),
-        )
-    )
+    outputs = _chosen(outputs, count_out, "outputs", OUTPUTS)
+    inputs = _chosen(inputs, count_in, "inputs", INPUTS)
     with torch.no_grad():
         kernels = [layer.kernels(scale, tap, path).double().cpu().numpy() for scale in columns]
     dim = kernels[0].ndim - 2
     images = [_middle(kernel) * window[scale] ** dim for kernel, scale in zip(kernels, columns, strict=True)]
     widest = max(max(image.shape[2:]) for image in images) / 2
+    titles = ["each scale" if layer.on_grids else f"scale {window[scale]:.3g}" for scale in columns]
 
+    pairs = list(product(outputs, inputs))
     figure = new_figure(max(SIDE * len(columns) + 0.9, 2.6), (SIDE + 0.05) * len(pairs) + 0.35)
     grid = figure.subplots(len(pairs), len(columns), squeeze=False)
     for cells, (out, into) in zip(grid, pairs, strict=True):
@@ -85,9 +83,8 @@ def plot_kernels(
             _draw(axes, image[out, into], bounds, widest)
         label = f"output {out}" if count_in == 1 else f"input {into} to\noutput {out}"
         cells[0].set_ylabel(label, fontsize=SIZE, color=INK)
-    for axes, scale in zip(grid[0], columns, strict=True):
-        name = "each scale" if layer.on_grids else f"scale {window[scale]:.3g}"
-        axes.set_title(name, fontsize=SIZE, color=INK, pad=4)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=SIZE, color=INK, pad=4)
     return figure
 
 
