@@ -9,12 +9,36 @@ import torch
 
 
 def autocasts(device: torch.device) -> bool:
-    """Whether operations on this device run under autocast now."""
+    """Whether operations on this device run under autocast now.
+
+    Args:
+        device: its kind counts.
+
+    Example:
+        >>> with torch.autocast("cpu", dtype=torch.bfloat16):
+        ...     autocasts(torch.device("cpu"))
+        True
+        >>> autocasts(torch.device("cpu"))
+        False
+    """
     return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """A context in which operations on this device keep the dtype of their inputs."""
+    """A context in which operations on this device keep the dtype of their inputs.
+
+    Args:
+        device: its kind counts.
+
+    Example:
+        >>> x = torch.ones(2, 2)
+        >>> with torch.autocast("cpu", dtype=torch.bfloat16):
+        ...     print((x @ x).dtype)
+        ...     with without_autocast(x.device):
+        ...         print((x @ x).dtype)
+        torch.bfloat16
+        torch.float32
+    """
     return torch.autocast(device.type, enabled=False) if autocasts(device) else nullcontext()
 
 

@@ -42,6 +42,18 @@ def contract(
     Raises:
         ScaleGroupError: for an unknown method, for numbers that no method computes with, and where forward-mode
             derivatives (`torch.func.jvp`) are asked of a method other than dense; "auto" is dense there.
+
+    Source: DESIGN.md section 6.
+
+    Example:
+        >>> import torch
+        >>> from scalegroup.engine import AxisOperator, Contraction, Term
+        >>> mean = AxisOperator(torch.ones(1, 3) / 3, start=-1, stride=1, n_in=6, n_out=6, padding_mode="circular")
+        >>> lifting = Contraction(products=((0, 0),), terms=(Term(0, 0, 0, 0),), outputs=(1,))
+        >>> x, weight = torch.randn(1, 2, 1, 6, 6), torch.ones(3, 2, 1, 1)
+        >>> dense, separable = (contract([x], weight, [[mean] * 2], lifting, way)[0] for way in ("dense", "separable"))
+        >>> dense.shape, torch.allclose(dense, separable, atol=1e-5)
+        (torch.Size([1, 3, 1, 6, 6]), True)
     """
     if method not in METHODS:
         raise ScaleGroupError(f"a method out of {METHODS}", repr(method), "'auto' chooses by cost")

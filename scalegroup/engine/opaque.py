@@ -49,6 +49,14 @@ def _same(value: Any) -> Any:
 
 
 def tell_compiler() -> None:
-    """Make the marked functions known to torch's compiler: not at import, because that loads it, and SymPy with it."""
+    """Make the marked functions known to torch's compiler: not at import, because that loads it, and SymPy with it.
+
+    Every layer calls it when it is made, so that only those who call the engine's functions in compiled code of their
+    own have to.
+
+    Example:
+        >>> tell_compiler()  # now torch.compile leaves such functions as they are
+        >>> tell_compiler()  # a second time does nothing
+    """
     while _WAITING:
         torch.compiler.allow_in_graph(_WAITING.pop())

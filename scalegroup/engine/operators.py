@@ -53,6 +53,16 @@ class AxisOperator:
         transposed: apply the adjoint.
         response: the continuous functions that the taps approximate, if they do.
         factor: a number that multiplies all taps, or the response.
+
+    Shape:
+        As a matrix `(F1, n_out, n_in)`, see `matrix`; `(F1, n_in, n_out)` if transposed.
+
+    Example:
+        >>> import torch
+        >>> AxisOperator(torch.tensor([[1.0, 2.0, 1.0]]), start=-1, stride=2, n_in=5, n_out=3).matrix()
+        tensor([[[2., 1., 0., 0., 0.],
+                 [0., 1., 2., 1., 0.],
+                 [0., 0., 0., 1., 2.]]])
     """
 
     taps: Tensor

@@ -13,7 +13,21 @@ from scalegroup.kernels import resampling_matrix, smoothing_matrix
 
 
 def along_axes(x: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """Apply one matrix `(n_out, n_in)` along each of the last axes of `x`."""
+    """Apply one matrix along each of the last axes of a tensor: `y[…, p, q] = Σ_{i,j} A_pi B_qj x[…, i, j]`.
+
+    Args:
+        x: `(…, n_1, n_2, …)`.
+        matrices: one `(m_i, n_i)` for each of the last axes; they are converted to the dtype of `x`.
+
+    Returns:
+        `(…, m_1, m_2, …)`.
+
+    Example:
+        >>> import torch
+        >>> rows, columns = torch.ones(1, 3), torch.eye(4)
+        >>> along_axes(torch.arange(12.0).view(3, 4), [rows, columns])
+        tensor([[12., 15., 18., 21.]])
+    """
     for i, matrix in enumerate(matrices):
         axis = x.ndim - len(matrices) + i
         before, behind = x.shape[:axis], x.shape[axis + 1 :]
@@ -85,6 +99,12 @@ def smooth(
 
     Returns:
         The shape of `x` with the last axes replaced by `sizes`; the dtype of `x`, computed in float32 at least.
+
+    Example:
+        >>> import torch
+        >>> y = smooth(torch.ones(1, 1, 33), sizes=[17], ratios=[2.0], padding_mode="replicate")
+        >>> y.shape, torch.allclose(y, torch.ones(17), atol=1e-4)  # a mean of ones
+        (torch.Size([1, 1, 17]), True)
     """
     matrices = []
     for n, m, ratio in zip(x.shape[x.ndim - len(sizes) :], sizes, ratios, strict=True):

@@ -23,7 +23,8 @@ from scalegroup.symbolic.basis import Array
 Padding = Literal["same", "valid"]
 PaddingMode = Literal["zeros", "replicate", "reflect", "circular"]
 
-OUTSIDE = -1  # what `fold_index` returns for a padded voxel that holds zero
+OUTSIDE = -1
+"""What `fold_index` returns for a position outside the volume that holds zero. It is no index: leave such taps out."""
 PHASE_DIGITS = 9  # positions closer than 1e-9 voxels are one position, so equal phases share their taps
 
 

@@ -36,6 +36,15 @@ class Taps:
         error: relative L2 error of each transfer function on the band, shape `(F1,)`, read-only.
         method: how the taps were made: "sampled", "fitted", "own" if the basis makes them itself, "window" for kernels
             that are no products, whose length they tell, or, for resampling, "sinc".
+
+    Example:
+        >>> from scalegroup.symbolic import HermiteBasis
+        >>> taps = sample_taps(HermiteBasis(order=1), sigma=0.7)
+        >>> taps.method, taps.first, taps.last, taps.error.shape
+        ('fitted', -4, 4, (2,))
+        >>> taps.transfer(np.zeros(1)).round(3)  # the sums of the taps: those of an odd function cancel
+        array([[1.883+0.j],
+               [0.   +0.j]])
     """
 
     values: Array
@@ -86,7 +95,7 @@ def sample_taps(
         phase: position of the output point, in voxels right of input voxel 0, in [0, 1). Default 0.
         method: "sampled", "fitted", or "auto": sampled where its error on the band is at most 1e-3 or at most
             twice that of the fit. Default "auto".
-        band: the frequencies |w| ≤ band that count, in radians per voxel. Default π/2.
+        band: the frequencies `|w| ≤ band` that count, in radians per voxel. Default π/2.
         radius: half-width R in voxels, instead of `ceil(support * sigma)`.
 
     Returns:
@@ -135,6 +144,15 @@ def window_taps(basis: JointBasis, width: float, phase: float = 0.0) -> Taps:
         basis: the functions.
         width: in voxels.
         phase: position of the output point, in voxels right of input voxel 0, in [0, 1). Default 0.
+
+    Returns:
+        Taps with values of shape `(1, 2R + 1)`, R being the reach of the basis; one more for a phase other than 0.
+
+    Example:
+        >>> from scalegroup.symbolic import FourierBesselBasis
+        >>> taps = window_taps(FourierBesselBasis(dim=2), width=2.0)
+        >>> taps.method, taps.first, taps.values.shape
+        ('window', -2, (1, 5))
     """
     reach = basis.reach(width)
     return Taps(np.ones((1, tap_count(reach, phase))), -reach, phase, width, np.array([np.inf]), "window")
