@@ -1,0 +1,64 @@
+"""
+A layer of your own
+===================
+
+A layer is a ``torch.nn.Module`` that says what kind of field it takes and what kind it returns. Its parts take care of
+the rest. Here a residual block, and a block with a mistake in it that the check finds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from rich import print
+from torch import Tensor
+
+import scalegroup as sg
+from scalegroup import nn, visual
+
+
+# %%
+# It is written once, for any group and any field.
+class Residual(nn.EquivariantModule):
+    """``x + conv(silu(x))``."""
+
+    def __init__(self, field: sg.FieldType) -> None:
+        super().__init__(in_type=field, out_type=field)
+        self.conv, self.act = nn.GroupConv(field, field), nn.Pointwise(field, torch.nn.SiLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(self.act(x))  # (batch, field.size, *space)
+
+
+class Careless(Residual):
+    """The same, but it weighs the scales differently: what moves to another scale is changed by that."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x).unflatten(1, (-1, 4))
+        return (y * torch.linspace(1, 2, 4).to(y).view(4, 1, 1)).flatten(1, 2)
+
+
+# %%
+# Whoever writes a layer asks whether it commutes with scaling.
+torch.manual_seed(0)
+group = sg.ScaleTranslationGroup(dim=2, num_scales=4)
+field = 4 * group.regular
+errors = {block.__name__: sg.check_equivariance(block(field)).per_scale for block in (Residual, Careless)}
+for name, error in errors.items():
+    print(f"{name:>9}: {100 * error:.2g} % off")
+
+# %%
+# All its tests in three lines: equivariance, dtypes, compile, export, pickle and more. Put them into a file
+# ``test_residual.py`` and run pytest; tutorial 7 explains what they do.
+
+
+class TestResidual(sg.testing.LayerContract):
+    def make_layer(self, field: sg.FieldType) -> nn.EquivariantModule:
+        return Residual(field)
+
+
+# %%
+# The careless block, seen.
+figure = visual.plot_commuting_square(nn.Sequential(nn.GroupConv(1 * group.scalar, field), Careless(field)))
+figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
