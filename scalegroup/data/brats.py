@@ -65,6 +65,17 @@ class Brats(Dataset):
 
     Source: B. Menze et al., "The Multimodal Brain Tumor Image Segmentation Benchmark", IEEE TMI 34 (2015);
         U. Baid et al., arXiv:2107.02314 (2021).
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import load, write_phantoms
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     data = Brats(write_phantoms(folder, seeds=[1, 2], size=16))
+        ...     scan = load(data.cases[1])
+        >>> data.channels, data.classes
+        (('t1', 't1ce', 't2', 'flair'), ('core', 'oedema', 'enhancing'))
+        >>> scan.name, scan.image.shape
+        ('BraTS_0002', (4, 16, 16, 16))
     """
 
     def __init__(self, root: str | os.PathLike[str], enhancing: int | None = None) -> None:
@@ -89,8 +100,17 @@ def brats_images(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     Args:
         folder: the patient's. A file that is missing is named as its year would name it.
 
+    Returns:
+        The paths of t1, t1ce, t2 and flair.
+
     Raises:
         DataError: if there is no such folder, or it holds two files of one modality.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory(prefix="Patient_") as folder:
+        ...     [path.name.removeprefix(Path(folder).name) for path in brats_images(folder)]
+        ['_t1.nii.gz', '_t1ce.nii.gz', '_t2.nii.gz', '_flair.nii.gz']
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -113,6 +133,15 @@ def write_brats_case(
 
     Raises:
         DataError: if image and label do not fit together.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> image, label = np.zeros((4, 5, 5, 5), np.float32), np.ones((5, 5, 5), np.uint8)
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     write_brats_case(f"{root}/BraTS_0001", image, label, affine=np.eye(4))
+        ...     Brats(root)  # doctest: +ELLIPSIS
+        Brats('...'): BraTS, 1 cases, classes ('core', 'oedema', 'enhancing')
     """
     folder = Path(folder)
     if image.shape != (len(BRATS_MODALITIES), *label.shape):

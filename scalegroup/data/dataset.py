@@ -16,7 +16,19 @@ from scalegroup.data.scans import Case
 
 @dataclass(frozen=True)
 class Split:
-    """Three disjoint lists of cases: to learn from, to select with, to report on."""
+    """Three disjoint lists of cases: to learn from, to select with, to report on.
+
+    Attributes:
+        train: the cases to learn from.
+        validation: those that choose the checkpoint.
+        test: those to report on.
+
+    Example:
+        >>> cases = [Case(f"{i}", (), Path("label.nii"), (0, 1)) for i in range(3)]
+        >>> part = Split(tuple(cases[:1]), tuple(cases[1:2]), tuple(cases[2:]))
+        >>> [case.name for case in part.test]
+        ['2']
+    """
 
     train: tuple[Case, ...]
     validation: tuple[Case, ...]

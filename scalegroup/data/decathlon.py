@@ -35,6 +35,19 @@ class Decathlon(Dataset):
         DataError: if `dataset.json` is missing, broken or incomplete; the text names the path.
 
     Source: M. Antonelli et al., "The Medical Segmentation Decathlon", Nature Communications 13 (2022).
+
+    Example:
+        >>> index = {
+        ...     "name": "Liver",
+        ...     "modality": {"0": "CT"},
+        ...     "labels": {"0": "background", "1": "liver", "2": "tumour"},
+        ...     "training": [{"image": "imagesTr/liver_1.nii.gz", "label": "labelsTr/liver_1.nii.gz"}],
+        ... }
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "dataset.json").write_text(json.dumps(index))
+        ...     data = Decathlon(folder)
+        >>> data.channels, data.classes, data.cases[0].name
+        (('CT',), ('liver', 'tumour'), 'liver_1')
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:

@@ -241,7 +241,14 @@ def fractional_anisotropy(scan: DiffusionScan, method: str = "WLS") -> Array:
         MissingExtraError: without dipy: `pip install 'scalegroup[diffusion]'`.
 
     Source: Basser and Pierpaoli, "Microstructural and physiological features of tissues elucidated by
-    quantitative-diffusion-tensor MRI", 1996.
+        quantitative-diffusion-tensor MRI", 1996.
+
+    Example:
+        >>> from scalegroup.data import diffusion_phantom
+        >>> scan = diffusion_phantom((16, 16, 8), directions=12)
+        >>> anisotropy = fractional_anisotropy(scan)
+        >>> anisotropy.shape, bool(anisotropy[~scan.mask].max() == 0), bool(anisotropy.max() > 0.5)
+        ((16, 16, 8), True, True)
     """
     table = scan.gradient_table()
     from dipy.reconst import dti

@@ -42,6 +42,19 @@ def read_diffusion(
     Raises:
         DataError: if a file is missing, cannot be read, or they do not fit together; the text names the file.
         MissingExtraError: without dipy: `pip install 'scalegroup[diffusion]'`.
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import diffusion_phantom, write_nifti
+        >>> made_up = diffusion_phantom((14, 12, 10), directions=9)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "head.nii.gz")
+        ...     write_nifti(path, np.moveaxis(made_up.intensities, 0, -1), made_up.affine)
+        ...     np.savetxt(Path(folder, "head.bval"), made_up.b_values[None])
+        ...     np.savetxt(Path(folder, "head.bvec"), made_up.gradients.T)
+        ...     scan = read_diffusion(path)
+        >>> scan.signal.shape, int(scan.unweighted.sum())
+        ((10, 14, 12, 10), 1)
     """
     path = Path(nii)
     data, affine, _ = read_nifti(path)

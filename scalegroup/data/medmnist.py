@@ -40,6 +40,11 @@ class LabelledImages(NamedTuple):
     Attributes:
         images: `(n, channel, *space)`, float32.
         labels: class indices `(n,)`, int64.
+
+    Example:
+        >>> data = LabelledImages(np.zeros((3, 1, 28, 28), np.float32), np.array([7, 0, 4]))
+        >>> data.images.shape, data.subset(np.array([0, 2])).labels
+        ((3, 1, 28, 28), array([7, 4]))
     """
 
     images: npt.NDArray[np.float32]

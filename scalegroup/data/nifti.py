@@ -19,7 +19,18 @@ Affine = npt.NDArray[np.float64]
 
 
 class DataError(ScaleGroupError):
-    """A file or folder does not hold what its layout promises; the text names the path."""
+    """A file or folder does not hold what its layout promises; the text names the path.
+
+    Args:
+        expected, received, hint: as in `ScaleGroupError`.
+
+    Example:
+        >>> try:
+        ...     read_nifti("nowhere.nii.gz")
+        ... except DataError as error:
+        ...     print(error)
+        expected a NIfTI file, received nothing at nowhere.nii.gz; check the path and the layout of the data set.
+    """
 
 
 class Volume(NamedTuple):
@@ -42,6 +53,14 @@ def read_nifti(path: str | os.PathLike[str]) -> Volume:
     Raises:
         DataError: if the file is missing, truncated or damaged (the checksum of a compressed file is verified), empty,
             holds values that are not finite, or has an affine matrix that does not place it.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "ones.nii.gz")
+        ...     write_nifti(path, np.ones((4, 5, 6, 1), np.int16), affine=np.eye(4))
+        ...     data, affine, header = read_nifti(path)
+        >>> data.shape, data.dtype
+        ((4, 5, 6), dtype('float32'))
     """
     path = Path(path)
     if not path.is_file():
@@ -88,6 +107,13 @@ def write_nifti(
 
     Raises:
         DataError: if the path ends otherwise, or the data type is none that NIfTI-1 knows.
+
+    Example:
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "patient", "label.nii.gz")
+        ...     write_nifti(path, np.zeros((4, 4, 4), np.uint8), affine=np.diag([1.0, 1.0, 2.5, 1.0]))
+        ...     voxel_size(read_nifti(path).affine)
+        array([1. , 1. , 2.5])
     """
     path = Path(path)
     if not path.name.endswith((".nii", ".nii.gz")):

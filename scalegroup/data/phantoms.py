@@ -83,6 +83,12 @@ def write_phantoms(root: str | os.PathLike[str], seeds: Sequence[int], size: int
         seeds: one per patient.
         size: voxels per axis.
         voxel: voxel size in mm; default 4.0, a head of usual size on 48 voxels.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sorted(path.name for path in write_phantoms(folder, seeds=[1, 7], size=16).iterdir())
+        ['BraTS_0001', 'BraTS_0007']
     """
     affine = np.diag([voxel, voxel, voxel, 1.0])
     for seed in seeds:

@@ -26,6 +26,11 @@ class LabelledClouds(NamedTuple):
     Attributes:
         points: coordinates `(n, points, dim)`, float32.
         labels: class indices `(n,)`, int64.
+
+    Example:
+        >>> clouds = LabelledClouds(np.zeros((3, 1024, 3), np.float32), np.array([2, 0, 1]))
+        >>> clouds.subset(np.array([2])).subsample(256).points.shape
+        (1, 256, 3)
     """
 
     points: npt.NDArray[np.float32]
@@ -145,6 +150,14 @@ def write_shapes(
         subjects: subject of each cloud.
         sides: 0 left, 1 right, 2 midline.
         volumes: in mm³.
+
+    Example:
+        >>> import tempfile
+        >>> points = np.random.default_rng(0).normal(size=(2, 9, 3))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_shapes(f"{folder}/shapes.npz", points, [0, 1], ["caudate", "putamen"], [1, 2], [0, 1], [9, 8])
+        ...     BrainShapes(f"{folder}/shapes.npz", train=[1], test=[2]).classes
+        ('caudate', 'putamen')
     """
     values = (
         np.asarray(points, np.float32),

@@ -20,6 +20,14 @@ Canvas = Literal["proportional", "fixed"]
 def rescaled_shape(shape: tuple[int, ...], factor: float, canvas: Canvas = "proportional") -> tuple[int, ...]:
     """The shape of the output grid: `round(factor * n)` per axis, or the same `n` if the canvas is fixed.
 
+    Args:
+        shape: of the input, in voxels.
+        factor: > 1 magnifies, < 1 shrinks.
+        canvas: as in `rescale`. Default "proportional".
+
+    Raises:
+        ScaleGroupError: if the factor is not positive, or the canvas unknown.
+
     Example:
         >>> rescaled_shape((48, 40, 31), 0.7), rescaled_shape((48, 40, 31), 0.7, "fixed")
         ((34, 28, 22), (48, 40, 31))
@@ -74,14 +82,41 @@ def rescale(
 def rescale_image(
     image: npt.NDArray[np.float32], factor: float, canvas: Canvas = "proportional"
 ) -> npt.NDArray[np.float32]:
-    """The image part of `rescale`: cubic spline, anti-aliased."""
+    """The image part of `rescale`: cubic spline, anti-aliased.
+
+    Args:
+        image: intensities, shape `(channel, *space)`.
+        factor: > 1 magnifies, < 1 shrinks.
+        canvas: as in `rescale`. Default "proportional".
+
+    Returns:
+        Shape `(channel, *rescaled_shape(space, factor, canvas))`.
+
+    Example:
+        >>> rescale_image(np.zeros((2, 20, 20, 20), np.float32), 0.7).shape
+        (2, 14, 14, 14)
+    """
     return np.stack([_sample(channel, factor, canvas, order=3) for channel in image])
 
 
 def rescale_label(
     label: npt.NDArray[np.uint8], factor: float, canvas: Canvas = "proportional"
 ) -> npt.NDArray[np.uint8]:
-    """The label part of `rescale`: linear per class, then the largest."""
+    """The label part of `rescale`: linear per class, then the largest.
+
+    Args:
+        label: class indices, shape `(*space)`.
+        factor: > 1 magnifies, < 1 shrinks.
+        canvas: as in `rescale`. Default "proportional".
+
+    Returns:
+        Shape `rescaled_shape(space, factor, canvas)`.
+
+    Example:
+        >>> half = np.repeat(np.array([0, 1], np.uint8), 4)
+        >>> rescale_label(half, 0.5), rescale_label(half, 0.5, "fixed")
+        (array([0, 0, 1, 1], dtype=uint8), array([0, 0, 0, 0, 1, 1, 1, 1], dtype=uint8))
+    """
     maps = [
         _sample((label == index).astype(np.float32), factor, canvas, order=1) for index in range(int(label.max()) + 1)
     ]

@@ -31,6 +31,11 @@ class Scan:
         image: intensities of shape `(channel, *space)`.
         label: class indices 0 (background), 1, … of shape `(*space)`.
         affine: the 4×4 matrix from voxel indices to millimetres.
+
+    Example:
+        >>> image, label = np.zeros((1, 4, 4, 4), np.float32), np.zeros((4, 4, 4), np.uint8)
+        >>> Scan("made up", image, label, affine=np.diag([1.0, 1.0, 2.5, 1.0])).spacing
+        (1.0, 1.0, 2.5)
     """
 
     name: str
@@ -57,6 +62,11 @@ class Case:
         other_values: a second convention for the values, of the same length. A file follows the one or the other as a
             whole: with (0, 1, 2, 4) and (0, 1, 2, 3), one that holds both 3 and 4 is refused.
         empty_ok: whether a label without foreground is a healthy scan; default False: it is an error.
+
+    Example:
+        >>> case = Case("anna", (Path("anna_t1.nii.gz"), Path("anna_t2.nii.gz")), Path("anna_label.nii.gz"), (0, 4))
+        >>> case.label_values  # 4 in the file is class 1
+        (0, 4)
     """
 
     name: str
@@ -71,10 +81,27 @@ class Case:
 def load(case: Case) -> Scan:
     """Reads a case, normalises every channel by itself, and turns label values into class indices.
 
+    Args:
+        case: the files, and the values in the label file.
+
+    Returns:
+        The scan; how channels are normalised is said by `normalise`.
+
     Raises:
         DataError: if a file is missing, broken, empty, not finite, of a wrong number of axes or channels, on another
             grid (shape or affine) than the others, or if the label holds a value that is not declared, or no
             foreground. The text names the file.
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import write_nifti
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     image, label = Path(folder, "image.nii.gz"), Path(folder, "label.nii.gz")
+        ...     write_nifti(image, np.random.default_rng(0).normal(size=(8, 8, 8)), affine=np.eye(4))
+        ...     write_nifti(label, np.full((8, 8, 8), 4, np.uint8), affine=np.eye(4))
+        ...     scan = load(Case("anna", (image,), label, label_values=(0, 4)))
+        >>> scan.image.shape, np.unique(scan.label)
+        ((1, 8, 8, 8), array([1], dtype=uint8))
     """
     image, first = _read_images(case.images, case.channels)
     label = read_nifti(case.label)
@@ -97,6 +124,16 @@ def load_all(cases: Iterable[Case], skip_bad: bool = False) -> tuple[list[Scan],
 
     Raises:
         DataError: if a case is broken (see `load`), or, with `skip_bad`, if all are.
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import Brats, write_phantoms
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     sound = Brats(write_phantoms(folder, seeds=[1], size=16)).cases
+        ...     lost = Case("lost", (Path("lost.nii"),), Path("lost_label.nii"), (0, 1))
+        ...     scans, skipped = load_all([*sound, lost], skip_bad=True)
+        >>> [scan.name for scan in scans], [name for name, error in skipped]
+        (['BraTS_0001'], ['lost'])
     """
     scans: list[Scan] = []
     skipped: list[tuple[str, DataError]] = []
@@ -128,6 +165,16 @@ def load_image(
 
     Raises:
         DataError: as `load`.
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import write_nifti
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "t1.nii.gz")
+        ...     write_nifti(path, np.random.default_rng(0).normal(size=(8, 8, 8)), affine=np.diag([2, 2, 2, 1]))
+        ...     image, affine, header = load_image(path)
+        >>> image.shape, affine[0, 0]
+        ((1, 8, 8, 8), 2.0)
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     image, first = _read_images([Path(path) for path in given], channels)

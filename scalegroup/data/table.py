@@ -48,6 +48,16 @@ class NiftiTable(Dataset):
     Raises:
         DataError: if the file is missing, a column or a cell is, a row is of an unknown part, names are not unique, or
             there is no class; the text names the file and the line.
+
+    Example:
+        >>> import tempfile
+        >>> rows = ["image_t1,image_t2,label,part", "a_t1.nii,a_t2.nii,a.nii,train", "b_t1.nii,b_t2.nii,b.nii,test"]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     table = Path(folder, "livers.csv")
+        ...     _ = table.write_text("\\n".join(rows))
+        ...     data = NiftiTable(table, classes={"liver": 1, "tumour": 2})
+        >>> data.channels, data.classes, [case.name for case in data.split().test]
+        (('t1', 't2'), ('liver', 'tumour'), ['b_t1'])
     """
 
     def __init__(

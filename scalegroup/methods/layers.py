@@ -30,6 +30,13 @@ class Layers(ABC):
 
     Raises:
         ScaleGroupError: for scales that the method cannot represent.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> layers = sg.methods.get("sosnovik2019").parts(dim=2, num_scales=3)
+        >>> features = layers.lift(1, 4)(torch.randn(1, 1, 9, 9))
+        >>> str(layers.field(4)), layers.project(4)(layers.conv(4, 4)(features)).shape
+        ('4*regular', torch.Size([1, 4, 9, 9]))
     """
 
     base: float = 2**0.5
@@ -84,10 +91,22 @@ class Layers(ABC):
 class RegularLayers(Layers):
     """The layers of a method with an axis of scales, which differs from others in the basis of its kernels.
 
+    Args:
+        dim, base, num_scales: as in `Layers`.
+
     Attributes:
         options: further arguments of all its `nn.GroupConv`, such as sigma.
         scale_extent: neighbouring scales that a convolution between features spans. Default 1.
         scale_options: further arguments of convolutions between features, such as scale_basis.
+
+    Example:
+        >>> from scalegroup.symbolic import HermiteBasis
+        >>> class FirstDerivatives(RegularLayers):
+        ...     options = {"sigma": 1.4}
+        ...     def basis(self):
+        ...         return HermiteBasis(order=1, dim=self.dim)
+        >>> FirstDerivatives(dim=2).conv(4, 8)
+        GroupConv(4*regular -> 8*regular, order=1, sigma=1.4)
     """
 
     options: dict[str, Any] = {}  # noqa: RUF012
@@ -120,7 +139,18 @@ class RegularLayers(Layers):
 
 
 class ScalarLayers(Layers):
-    """The layers of a method that forgets the scale after each of them: its features are images."""
+    """The layers of a method that forgets the scale after each of them: its features are images.
+
+    Args:
+        dim, base, num_scales: as in `Layers`.
+
+    Example:
+        >>> class Plain(ScalarLayers):
+        ...     def conv(self, in_channels, out_channels):
+        ...         return torch.nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        >>> str(Plain(dim=2).field(8)), Plain(dim=2).lift(1, 8)
+        ('8*scalar', Conv2d(1, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1)))
+    """
 
     def field(self, channels: int) -> FieldType:
         """Scalar fields: a number for each point."""

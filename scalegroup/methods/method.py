@@ -31,6 +31,14 @@ class Method:
         unet: builder `(dim, in_channels, out_channels, channels, strides)` in place of that from the layers.
         no_unet: why there is no U-Net, if there is none.
         beyond: not in the poster's table. Default False.
+
+    Example:
+        >>> from scalegroup import methods
+        >>> sesn = methods.get("sosnovik2019")
+        >>> sesn.title, sesn.kind, sesn.equivariance
+        ('SESN', 'steerable', 'global')
+        >>> print(sesn.parts(dim=2).lift(1, 8).out_type)
+        8*regular
     """
 
     name: str

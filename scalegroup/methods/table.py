@@ -22,6 +22,14 @@ class MethodTable(Sequence[Method]):
 
     Args:
         methods: the rows.
+
+    Example:
+        >>> from scalegroup import methods
+        >>> table = methods.list()
+        >>> table[0].name, len(table[:3])
+        ('kanazawa2014', 3)
+        >>> print(str(table).splitlines()[0].split()[:4])
+        ['method', 'title', 'kind', 'interscale']
     """
 
     def __init__(self, methods: tuple[Method, ...]) -> None:

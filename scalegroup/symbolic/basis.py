@@ -37,6 +37,19 @@ class Basis(ABC):
 
     Attributes:
         dim: number of axes.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Box(Basis):
+        ...     dim: int = 2
+        ...     products = ((0, 0),)
+        ...     def functions(self, u):
+        ...         return (np.abs(np.asarray(u)) <= 0.5)[None] * 1.0
+        ...     def transfer(self, w):
+        ...         return np.sinc(np.asarray(w) / (2 * np.pi))[None] + 0j
+        >>> Box().at([[0.2, 0.7], [0.2, 0.2]]), Box().means
+        (array([[1., 0.]]), array([1.]))
     """
 
     dim: int

@@ -29,6 +29,21 @@ class JointBasis(ABC):
     Attributes:
         dim: number of axes.
         support: radius in widths; beyond it, along some axis, all functions are zero.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Ball(JointBasis):
+        ...     dim: int = 2
+        ...     support: float = 1.0
+        ...     def functions(self, u):
+        ...         return (np.linalg.norm(np.asarray(u), axis=0) <= 1)[None] * 1.0
+        ...     def __len__(self):
+        ...         return 1
+        >>> Ball().sample([1.0, 1.0], [0.0, 0.0])
+        array([[[0., 1., 0.],
+                [1., 1., 1.],
+                [0., 1., 0.]]])
     """
 
     dim: int

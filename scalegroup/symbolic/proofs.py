@@ -19,6 +19,13 @@ class Proof:
         statement: the law.
         holds: whether it was proved; False means that the last step is a counter-example.
         steps: the argument, one sentence each.
+
+    Example:
+        >>> proof = prove_scale_law("exp(-x**2/2)", dim=1)
+        >>> bool(proof)
+        True
+        >>> print(proof.statement)
+        s^-1 ψ(u/s) with h(x) = exp(-x**2/2) is scale-steerable in 1 dimensions
     """
 
     statement: str
