@@ -1,4 +1,4 @@
-"""Pictures of results: Dice against scale, slices with predictions, time against kernel width, error against time."""
+"""Pictures: bases, kernels, fields, networks and layer types, the square of equivariance, and results."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -12,6 +13,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
+from scalegroup.errors import ScaleGroupError
 from scalegroup.visual.figure import SIZE, Picture, new_figure
 
 # Colours of Okabe and Ito (2008), told apart with any kind of colour vision, and a marker for each.
@@ -45,6 +47,11 @@ class MethodPoint:
         kind: methods of one kind share colour and marker.
         time: over that of a plain network, > 0.
         error: > 0.
+
+    Example:
+        >>> from scalegroup import visual
+        >>> visual.MethodPoint("ours", "group convolution", time=2.0, error=0.004).error
+        0.004
     """
 
     name: str
@@ -58,7 +65,27 @@ def plot_methods(panels: Mapping[tuple[str, str], Sequence[MethodPoint]]) -> Pic
 
     Args:
         panels: the points of each panel by its column and by its row, the words of its vertical axis.
+
+    Returns:
+        The picture, a panel for each column and row; where there are no points it is empty.
+
+    Raises:
+        ScaleGroupError: if there is no panel, and for times and errors that are not positive.
+
+    Example:
+        >>> from scalegroup import visual
+        >>> points = [visual.MethodPoint("plain", "plain", 1.0, 0.4), visual.MethodPoint("ours", "group", 2.0, 0.004)]
+        >>> figure = visual.plot_methods({("2-D", "equivariance error"): points})
+        >>> [text.get_text() for text in figure.axes[0].texts]
+        ['ours', 'plain']
     """
+    if not panels:
+        raise ScaleGroupError("at least one panel", "none", "its key is a pair of a column and a row")
+    for point in (point for points in panels.values() for point in points):
+        if not (0 < point.time < math.inf and 0 < point.error < math.inf):
+            hint = "both axes are logarithmic; leave the method out"
+            received = f"{point.time:g} and {point.error:g} of {point.name}"
+            raise ScaleGroupError("a time and an error > 0", received, hint)
     columns, rows = (list(dict.fromkeys(key[axis] for key in panels)) for axis in (0, 1))
     kinds = list(dict.fromkeys(point.kind for points in panels.values() for point in points))
     looks = {kind: _LOOKS[number % len(_LOOKS)] for number, kind in enumerate(kinds)}

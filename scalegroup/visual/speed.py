@@ -8,6 +8,7 @@ from math import ceil
 
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
+from scalegroup.errors import ScaleGroupError
 from scalegroup.visual.figure import SIZE, Picture, new_figure
 
 # Colour by method, line style by what follows the comma (the number of functions); colours of Okabe and Ito (2008).
@@ -23,6 +24,11 @@ class Speed:
     Args:
         name: method, or "method, variant".
         milliseconds: by width in voxels.
+
+    Example:
+        >>> from scalegroup import visual
+        >>> visual.Speed("separable, 10 functions", {9: 110.0, 13: 114.0}).milliseconds[9]
+        110.0
     """
 
     name: str
@@ -34,7 +40,21 @@ def plot_speeds(panels: Mapping[str, Sequence[Speed]]) -> Picture:
 
     Args:
         panels: the lines of each panel by its title; the names are explained once for all.
+
+    Returns:
+        The picture, two panels in a row.
+
+    Raises:
+        ScaleGroupError: if there is no line.
+
+    Example:
+        >>> from scalegroup import visual
+        >>> lines = [visual.Speed("separable", {5: 110.0, 9: 110.0}), visual.Speed("dense", {5: 150.0, 9: 660.0})]
+        >>> visual.plot_speeds({"16 channels": lines}).axes[0].get_title()
+        '16 channels'
     """
+    if not any(panels.values()):
+        raise ScaleGroupError("at least one line in one panel", "none", "a line is a visual.Speed")
     names = list(dict.fromkeys(line.name for lines in panels.values() for line in lines))
     methods = list(dict.fromkeys(name.partition(",")[0] for name in names))
     variants = {method: [name for name in names if name.partition(",")[0] == method] for method in methods}
