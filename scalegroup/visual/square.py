@@ -8,16 +8,18 @@ import torch
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor
 
+from scalegroup.errors import ScaleGroupError
+from scalegroup.testing.check import _before_projection
 from scalegroup.visual.figure import ACCENT, INK, SIZE, Picture, limits, new_figure, show, signed
 from scalegroup.visual.two_paths import TwoPaths, two_paths
 
 SIDE = 1.72  # of a picture, in inches
 ROW = 0.62  # between the two rows
 TITLE = 0.24  # above a picture
-FIRST, PAIR, LAST = 1.05, 0.34, 0.42  # gaps between the columns
+FIRST, PAIR, LAST = 1.15, 0.34, 0.42  # gaps between the columns
 BAR = 0.55  # for the colour bar
 MARGIN = 0.08
-EQUAL = 0.05  # a difference that eyes hardly see
+EQUAL = 0.02  # a difference that eyes hardly see
 
 
 def plot_commuting_square(
@@ -29,6 +31,7 @@ def plot_commuting_square(
     index: int = 0,
     seed: int = 0,
     size: int | None = None,
+    projected: bool = True,
     name: str = "network",
 ) -> Picture:
     """The square of equivariance: first scale and then apply the network, or first the network and then scale.
@@ -49,6 +52,9 @@ def plot_commuting_square(
             Default 0.
         seed: of the blobs. Default 0.
         size: voxels per axis of the blobs. Default in 1, 2, 3-D: 128, 64, 48.
+        projected: whether the output is taken as it is. False takes the field with scales that goes into the last
+            projection over the window: there the law holds up to kernels, activations and strides, while a projection
+            also loses what leaves the truncated window, see `nn.ScalePool`. Default True.
         name: what is written at the arrows downward. Default "network".
 
     Returns:
@@ -69,10 +75,18 @@ def plot_commuting_square(
         >>> [axes.get_title() for axes in figure.axes[:2]]
         ['input', 'scaled input']
     """
-    return _drawn(two_paths(net, x, scale, channel, index, seed, size), name)
+    if not isinstance(net, torch.nn.Module):
+        raise ScaleGroupError("a network, a torch.nn.Module", type(net).__name__, "a single layer will do")
+    cut = _before_projection(net)
+    paths = two_paths(net if projected else cut, x, scale, channel, index, seed, size)
+    if cut is net:
+        return _drawn(paths, name, "")
+    if projected:
+        return _drawn(paths, name, "\nwith what leaves the\nwindow of scales")
+    return _drawn(paths, f"{name},\nup to its projection", "")
 
 
-def _drawn(paths: TwoPaths, name: str) -> Picture:
+def _drawn(paths: TwoPaths, name: str, remark: str) -> Picture:
     left = [MARGIN, MARGIN + SIDE + FIRST]
     left += [left[1] + SIDE + PAIR, left[1] + 2 * SIDE + PAIR + LAST]
     low = [MARGIN + SIDE + ROW + TITLE, MARGIN]
@@ -82,7 +96,7 @@ def _drawn(paths: TwoPaths, name: str) -> Picture:
     screen, a = paths.screen, paths.factor
     x, scaled_x = paths.x.picture(screen), paths.scaled_x.picture(screen)
     y, scaled_y, y_of_scaled = paths.y.picture(screen), paths.y.picture(screen, a), paths.y_of_scaled.picture(screen)
-    into, out = limits(x, scaled_x), limits(y, scaled_y, y_of_scaled)
+    into, out = limits(x), limits(y, scaled_y, y_of_scaled)
     before, after = paths.half
     cells = (
         (0, 0, x, into, "input", paths.x.scale, before),
@@ -114,7 +128,7 @@ def _drawn(paths: TwoPaths, name: str) -> Picture:
     for column in (0, 2):
         across = left[column] + SIDE / 2
         _arrow(figure, inches, (across, low[0]), (across, low[1] + SIDE + TITLE), name)
-    _verdict(figure, inches, paths.error, (left[3] + SIDE / 2, middle[0]), (left[2] - PAIR / 2, middle[1]))
+    _verdict(figure, inches, paths.error, remark, (left[3] + SIDE / 2, middle[0]), (left[2] - PAIR / 2, middle[1]))
     return figure
 
 
@@ -148,19 +162,25 @@ def _arrow(
         *(place[0] / inches[0], place[1] / inches[1], text),
         horizontalalignment="left" if down else "center",
         verticalalignment="center" if down else "bottom",
-        fontsize=SIZE + 1,
+        fontsize=SIZE,
         color=ACCENT,
+        linespacing=1.3,
     )
 
 
 def _verdict(
-    figure: Picture, inches: tuple[float, float], error: float, above: tuple[float, float], between: tuple[float, float]
+    figure: Picture,
+    inches: tuple[float, float],
+    error: float,
+    remark: str,
+    above: tuple[float, float],
+    between: tuple[float, float],
 ) -> None:
     """The figure above the difference, and the sign between the two pictures that should be equal."""
     centre: dict[str, Any] = {"horizontalalignment": "center", "color": INK}
     x, y = above[0] / inches[0], above[1] / inches[1]
     figure.text(x, y, percent(error), fontsize=2.4 * SIZE, verticalalignment="bottom", weight="bold", **centre)
-    words = "relative difference\nof the two paths,\ninside the frame"
+    words = "relative difference\nof the two paths,\ninside the frame" + remark
     figure.text(x, y - 0.01, words, fontsize=SIZE, verticalalignment="top", linespacing=1.35, **centre)
     sign = "≈" if error < EQUAL else "≠"
     x, y = between[0] / inches[0], between[1] / inches[1]

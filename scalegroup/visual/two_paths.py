@@ -155,8 +155,6 @@ def _screen(volume: tuple[int, ...], known: bool) -> Axes:
 
 def _in_field(net: torch.nn.Module, x: Tensor | None, scale: float | None) -> FieldType:
     """The type of the input: the network's own, or scalars as its first convolution reads them."""
-    if not isinstance(net, torch.nn.Module):
-        raise ScaleGroupError("a network, a torch.nn.Module", type(net).__name__, "a single layer will do")
     own: Any = getattr(net, "in_type", None)
     field = own if isinstance(own, FieldType) else None
     if field is None:
