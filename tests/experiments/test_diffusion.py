@@ -1,29 +1,23 @@
-"""The example of diffusion MRI runs from its own first line, in its quick form."""
+"""The experiment on diffusion MRI runs, in its quick form."""
 
 from __future__ import annotations
 
 import csv
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "examples" / "experiments"
 
 
-def run(name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """One example in a process of its own."""
-    command = [sys.executable, str(EXAMPLES / name), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
-
-
-def test_anisotropy_is_told_by_all_networks(tmp_path: Path, data_dir: Path) -> None:
+def test_anisotropy_is_told_by_all_networks(experiment: Callable[..., str], tmp_path: Path, data_dir: Path) -> None:
     for package in ("monai", "nibabel", "dipy", "matplotlib"):
         pytest.importorskip(package)
     folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
-    done = run("diffusion.py", "--quick", "--root", str(data_dir / "dwi"), *folders)
-    assert done.returncode == 0, done.stderr
+    experiment("diffusion.py", "--quick", "--root", str(data_dir / "dwi"), *folders)
     with (tmp_path / "results" / "diffusion.csv").open() as file:
         rows = {(row["network"], row["condition"]): float(row["mae"]) for row in csv.DictReader(file)}
     assert len(rows) == 5 * 8 - 2  # the plain network on channels takes eight directions
@@ -41,14 +35,15 @@ def test_memory_is_measured(tmp_path: Path) -> None:
     pytest.importorskip("nibabel")
     pytest.importorskip("monai")
     pytest.importorskip("matplotlib")
-    done = run("diffusion.py", "--quick", "--part", "memory", "--results", str(tmp_path))
+    # In a process of its own, whose memory is its own.
+    command = [sys.executable, str(EXPERIMENTS / "diffusion.py"), "--quick", "--part", "memory", "--results", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr
     assert "| training step |" in (tmp_path / "diffusion_memory.md").read_text()
 
 
-def test_pictures_are_drawn(tmp_path: Path) -> None:
+def test_pictures_are_drawn(experiment: Callable[..., str], tmp_path: Path) -> None:
     for package in ("nibabel", "dipy", "matplotlib"):
         pytest.importorskip(package)
-    done = run("diffusion_pictures.py", "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
+    experiment("diffusion_pictures.py", "--results", str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["diffusion_dilations.png", "diffusion_phantom.png"]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,12 @@ pytest.importorskip("matplotlib", reason="needs the extra 'viz'")
 pytest.importorskip("nibabel", reason="needs the extra 'train'")
 pytest.importorskip("escnn", reason="needs the extra 'escnn'")
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-def run(name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """One example in a process of its own, in which warnings are errors as everywhere here."""
-    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "experiments" / name), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
-def test_brain_structures_are_told_apart_and_steps_are_timed(tmp_path: Path, data_dir: Path) -> None:
+def test_brain_structures_are_told_apart_and_steps_are_timed(
+    experiment: Callable[..., str], tmp_path: Path, data_dir: Path
+) -> None:
     words = ("--quick", "--root", str(data_dir / "brainshapes"), "--runs", str(tmp_path / "runs"))
-    done = run("points.py", *words, "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
+    experiment("points.py", *words, "--results", str(tmp_path))
     with (tmp_path / "points.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["arm"] for row in rows} >= {"ours, mm", "ours, relative", "DGCNN, normalised clouds"}
@@ -36,7 +28,6 @@ def test_brain_structures_are_told_apart_and_steps_are_timed(tmp_path: Path, dat
     assert (tmp_path / "points.png").stat().st_size > 10_000
 
 
-def test_pictures_are_drawn(tmp_path: Path, data_dir: Path) -> None:
-    done = run("points_pictures.py", "--root", str(data_dir / "brainshapes"), "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
+def test_pictures_are_drawn(experiment: Callable[..., str], tmp_path: Path, data_dir: Path) -> None:
+    experiment("points_pictures.py", "--root", str(data_dir / "brainshapes"), "--results", str(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} == {"points_clouds.png", "points_fields.png"}

@@ -1,22 +1,15 @@
-"""The experiments run from their own first line, in their quick form."""
+"""The experiments run, in their quick form."""
 
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(name: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """One example in a process of its own."""
-    command = [sys.executable, str(ROOT / "examples" / "experiments" / name), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+from scalegroup.errors import ScaleGroupError
 
 
 def folders(tmp_path: Path) -> tuple[str, ...]:
@@ -29,36 +22,33 @@ def times(tmp_path: Path, name: str) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob(name)}
 
 
-def test_accuracy_prints_and_writes_its_tables(tmp_path: Path) -> None:
-    done = run("accuracy.py", "--quick", "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
+def test_accuracy_prints_and_writes_its_tables(experiment: Callable[..., str], tmp_path: Path) -> None:
+    printed = experiment("accuracy.py", "--quick", "--results", str(tmp_path))
     page = (tmp_path / "accuracy.md").read_text()
     for line in ("lifting, order 2, sigma 1.0", "lifting, order 2, sigma 1.0, spectral", "ours, defaults"):
-        assert line in done.stdout
+        assert line in printed
         assert line in page
 
 
 @pytest.mark.parametrize(
     ("part", "line"), [("equivariance", "ScaleChannels(monai UNet), ReLU | torus"), ("cost", "MONAI's U-Net |")]
 )
-def test_haar_grids_are_measured(part: str, line: str, tmp_path: Path) -> None:
+def test_haar_grids_are_measured(experiment: Callable[..., str], part: str, line: str, tmp_path: Path) -> None:
     pytest.importorskip("monai")
-    done = run("haar.py", "--quick", "--part", part, "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
+    experiment("haar.py", "--quick", "--part", part, "--results", str(tmp_path))
     assert line in (tmp_path / f"haar_{part}.md").read_text()
 
 
-def test_recipes_are_compared(tmp_path: Path, data_dir: Path) -> None:
+def test_recipes_are_compared(experiment: Callable[..., str], tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
     root = data_dir / "Task04_Hippocampus"
-    done = run("recipes.py", "--quick", "--seeds", "0", "--root", str(root), *folders(tmp_path))
-    assert done.returncode == 0, done.stderr
+    experiment("recipes.py", "--quick", "--seeds", "0", "--root", str(root), *folders(tmp_path))
     assert "one scale" in (tmp_path / "results" / "recipes.md").read_text()
 
 
-def test_recipes_of_other_numbers_of_scans_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("experiment")  # puts the experiments on the path
+def test_recipes_of_other_numbers_of_scans_are_left_out() -> None:
     pytest.importorskip("monai")
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "experiments"))
     recipes, pages = import_module("recipes"), import_module("poster_page")
     measured = [
         pages.Measured("default", count, 0, "proportional", factor, "mean", 7, 1.0, (dice,), ("a",))
@@ -68,19 +58,18 @@ def test_recipes_of_other_numbers_of_scans_are_left_out(monkeypatch: pytest.Monk
     assert "the default, mean | 7 | 1 | .800 |" in recipes.page(measured, 10)
 
 
-def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir: Path) -> None:
+def test_the_posters_experiments_go_on_where_they_were(
+    experiment: Callable[..., str], tmp_path: Path, data_dir: Path
+) -> None:
     pytest.importorskip("monai")
     words = ("--quick", "--data.root", str(data_dir / "Task04_Hippocampus"), *folders(tmp_path))
-    done = run("poster.py", *words, "--networks", "plain, zoom")
-    assert done.returncode == 0, done.stderr
+    experiment("poster.py", *words, "--networks", "plain, zoom")
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.csv")}
     assert len(kept) == 1
-    done = run("poster.py", *words, "--networks", "plain", "plain, zoom", "ours")
-    assert done.returncode == 0, done.stderr
+    experiment("poster.py", *words, "--networks", "plain", "plain, zoom", "ours")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    refused = run("poster.py", *words, "--patch", "8", "8", "8")
-    assert refused.returncode != 0
-    assert "the settings of the runs in" in refused.stderr
+    with pytest.raises(ScaleGroupError, match="the settings of the runs in"):
+        experiment("poster.py", *words, "--patch", "8", "8", "8")
     page = (tmp_path / "results" / "poster_hippocampus.md").read_text()
     for line in ("ours, mean |", "ours, confidence − MONAI's U-Net, zoom |", "N = 2, fixed canvas", "(**missed**)"):
         assert line in page
@@ -92,33 +81,32 @@ def test_the_posters_experiments_go_on_where_they_were(tmp_path: Path, data_dir:
     assert all((tmp_path / "results" / f"poster_hippocampus_{name}.png").is_file() for name in ("counts", "factors"))
 
 
-def test_the_poster_takes_brats_in_patches(tmp_path: Path) -> None:
+def test_the_poster_takes_brats_in_patches(experiment: Callable[..., str], tmp_path: Path) -> None:
     pytest.importorskip("monai")
     from scalegroup.data import write_phantoms
 
     root = write_phantoms(tmp_path / "brats", range(1, 6), size=16)
     words = ("--quick", "--data", "brats", "--data.root", str(root), "--patch", "8", "8", "8", "--networks", "ours")
-    done = run("poster.py", *words, *folders(tmp_path))
-    assert done.returncode == 0, done.stderr
+    experiment("poster.py", *words, *folders(tmp_path))
     assert "ours, confidence |" in (tmp_path / "results" / "poster_brats.md").read_text()
 
 
-def test_spacing_prints_its_table() -> None:
-    done = run("spacing.py")
-    assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines()[2:] if "max" not in line]
+def test_spacing_prints_its_table(experiment: Callable[..., str]) -> None:
+    printed = experiment("spacing.py")
+    lines = [line for line in printed.splitlines()[2:] if "max" not in line]
     assert len(lines) == 5
     for line in lines:
         told, told_too, untold = (float(value) for value in line.split("|")[2:5])
         assert max(told, told_too) < 0.01 * untold, line
 
 
-def test_scale_channels_are_trained_tested_and_kept(tmp_path: Path, data_dir: Path) -> None:
+def test_scale_channels_are_trained_tested_and_kept(
+    experiment: Callable[..., str], tmp_path: Path, data_dir: Path
+) -> None:
     pytest.importorskip("monai")
     few = ("--quick", "--counts", "2", "--seeds", "0", "--epochs", "1", "--networks", "plain", "ours")
     words = (*few, "--root", str(data_dir / "Task04_Hippocampus"), *folders(tmp_path))
-    done = run("scale_channels.py", *words)
-    assert done.returncode == 0, done.stderr
+    experiment("scale_channels.py", *words)
     page = (tmp_path / "results" / "scale_channels.md").read_text()
     for line in ("MONAI's U-Net |", "moved by confidence", "object replaced", "over plain", "Fixed canvas"):
         assert line in page
@@ -130,26 +118,26 @@ def test_scale_channels_are_trained_tested_and_kept(tmp_path: Path, data_dir: Pa
     assert [row["voxels"] for row in half] == ["1.0000"]
     trained = times(tmp_path, "test.csv")
     assert len(trained) == 2
-    assert run("scale_channels.py", *words).returncode == 0
+    experiment("scale_channels.py", *words)
     assert times(tmp_path, "test.csv") == trained
 
 
-def test_choices_are_compared(tmp_path: Path, data_dir: Path) -> None:
+def test_choices_are_compared(experiment: Callable[..., str], tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
-    done = run(
+    experiment(
         "scale_channels_choices.py", "--quick", "--root", str(data_dir / "Task04_Hippocampus"), *folders(tmp_path)
     )
-    assert done.returncode == 0, done.stderr
     page = (tmp_path / "results" / "scale_channels_choices.md").read_text()
     for line in ("admissible", "agreement of the window's scales", "-4 … 5, volume_confidence", "phases at random"):
         assert line in page
 
 
-def test_resolution_transfer_is_measured_and_kept(tmp_path: Path, data_dir: Path) -> None:
+def test_resolution_transfer_is_measured_and_kept(
+    experiment: Callable[..., str], tmp_path: Path, data_dir: Path
+) -> None:
     pytest.importorskip("monai")
     words = ("--quick", "--seeds", "0", "--root", str(data_dir / "medmnist"), *folders(tmp_path))
-    done = run("resolution_transfer.py", *words)
-    assert done.returncode == 0, done.stderr
+    experiment("resolution_transfer.py", *words)
     page = (tmp_path / "results" / "resolution_transfer.md").read_text()
     for line in ("ours, with the true spacing |", "volume resampled to 28³ |", "| | 20³ | 28³ | 40³ |"):
         assert line in page
@@ -161,21 +149,21 @@ def test_resolution_transfer_is_measured_and_kept(tmp_path: Path, data_dir: Path
     assert measured["ours, with the true spacing", "28"] == measured["ours, without spacing", "28"]
     trained = times(tmp_path, "predictions.csv")
     assert len(trained) == 3
-    assert run("resolution_transfer.py", *words).returncode == 0
+    experiment("resolution_transfer.py", *words)
     assert times(tmp_path, "predictions.csv") == trained
 
 
-def test_mnist_scale_is_trained_and_says_that_it_is_short(tmp_path: Path, data_dir: Path) -> None:
+def test_mnist_scale_is_trained_and_says_that_it_is_short(
+    experiment: Callable[..., str], tmp_path: Path, data_dir: Path
+) -> None:
     pytest.importorskip("monai")
-    done = run("mnist_scale.py", "--quick", "--root", str(data_dir / "mnist"), *folders(tmp_path))
-    assert done.returncode == 0, done.stderr
+    experiment("mnist_scale.py", "--quick", "--root", str(data_dir / "mnist"), *folders(tmp_path))
     page = (tmp_path / "results" / "mnist_scale.md").read_text()
     for line in ("plain CNN of the same layers |", "**shortened**: 1 epochs, 1 realisation", "This is a shortened run"):
         assert line in page
 
 
-def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
+def test_a_missing_data_set_is_named(experiment: Callable[..., str], tmp_path: Path) -> None:
     pytest.importorskip("monai")
-    done = run("recipes.py", "--quick", "--root", str(tmp_path / "nothing"))
-    assert done.returncode != 0
-    assert "nothing" in done.stderr
+    with pytest.raises(ScaleGroupError, match="nothing"):
+        experiment("recipes.py", "--quick", "--root", str(tmp_path / "nothing"))

@@ -1,31 +1,22 @@
-"""The experiments on rotations run from their own first line, in their quick form."""
+"""The experiments on rotations run, in their quick form."""
 
 from __future__ import annotations
 
 import csv
-import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from subprocess import CompletedProcess, run
 from typing import Any
 
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "experiments"
 
-
-def started(name: str, *words: str) -> CompletedProcess[str]:
-    """One example in a process of its own."""
-    return run([sys.executable, str(EXAMPLES / name), *words], capture_output=True, text=True, check=False, timeout=500)
-
-
-def test_networks_are_trained_tested_and_kept(tmp_path: Path, data_dir: Path) -> None:
+def test_networks_are_trained_tested_and_kept(experiment: Callable[..., str], tmp_path: Path, data_dir: Path) -> None:
     pytest.importorskip("monai")
     folders = ("--runs", str(tmp_path / "runs"), "--results", str(tmp_path / "results"))
     words = ("--quick", "--root", str(data_dir / "medmnist"), "--networks", "plain, augmented", "Sim(3)", *folders)
-    done = started("similarity.py", *words)
-    assert done.returncode == 0, done.stderr
+    experiment("similarity.py", *words)
     page = (tmp_path / "results" / "similarity.md").read_text()
     for line in (
         "| | as it is | turned by 90° |",
@@ -41,15 +32,14 @@ def test_networks_are_trained_tested_and_kept(tmp_path: Path, data_dir: Path) ->
     assert all((tmp_path / "results" / f"similarity{name}.png").is_file() for name in ("", "_moves"))
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("predictions.csv")}
     assert len(kept) == 2
-    assert started("similarity.py", *words).returncode == 0
+    experiment("similarity.py", *words)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 @pytest.fixture
-def similarity(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The example as a module."""
+def similarity(experiment: Callable[..., str]) -> Any:
+    """The experiment as a module; the other fixture has put it on the path."""
     pytest.importorskip("monai")
-    monkeypatch.syspath_prepend(str(EXAMPLES))
     return import_module("similarity")
 
 
@@ -75,10 +65,9 @@ def test_factors_and_rotations_are_those_that_are_named(similarity: Any) -> None
         assert (factor == 1) == (name in ("as it is", "turned by 90°", "turned"))
 
 
-def test_figures_on_rotations(tmp_path: Path) -> None:
+def test_figures_on_rotations(experiment: Callable[..., str], tmp_path: Path) -> None:
     pytest.importorskip("escnn")
-    done = started("rotations.py", "--quick", "--results", str(tmp_path))
-    assert done.returncode == 0, done.stderr
+    experiment("rotations.py", "--quick", "--results", str(tmp_path))
     row = next(line for line in (tmp_path / "rotations.md").read_text().splitlines() if line.startswith("| so3 | 1.4"))
     quarter, mirrored, turned, scaled = (float(cell) for cell in row.split("|")[3:7])
     assert quarter < 1e-10
