@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=None, help="folder for haar_equivariance.md and haar_cost.md")
     options = parser.parse_args()
     channels, size, repeats = ((2, 4), 32, 1) if options.quick else ((16, 32, 64), 64, 5)
-    sizes = {"blobs": 48, "torus": 48} if options.quick else {"blobs": 128, "torus": 64}
+    sizes = {"blobs": 64, "torus": 64} if options.quick else {"blobs": 128, "torus": 64}
     small = (2, 4) if options.quick else (4, 8, 16)
     if options.part != "cost":
         heads: Row = ("network", "input", "per scale, from s = 1", "negative twin")
