@@ -35,6 +35,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx_design",
     "sphinx_copybutton",
+    "api_pages",  # docs/_extensions: what the page of a class shows
     "stored_outputs",  # docs/_extensions: results of the pages that take long
     "saved_pictures",  # docs/_extensions: the picture that an example of the gallery saves
 ]
@@ -55,12 +56,14 @@ nb_output_stderr = "error"  # a page that warns is a page to mend
 
 # Docstrings
 autosummary_generate = True
+templates_path = ["_templates"]
 autodoc_typehints = "none"  # the signature has them, and "Args" says what they mean
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_custom_sections = [("Shape", "params_style"), "Source", "Law"]
+napoleon_custom_sections = ["Shape", "Source", "Law", "Logged"]
+napoleon_use_ivar = True  # attributes as a list: those that are properties have an entry of their own
 default_role = "code"  # `x` in a docstring is code
 intersphinx_mapping = {}  # built without a network
 

@@ -1,8 +1,10 @@
-"""For the API reference: what the page of a class shows, and where the pages stand.
+"""For the API reference: what the page of a class shows, how docstrings are read, and where the pages stand.
 
 A page shows what its class adds. A method that only does what a public base class says it does is listed with a link
 to that class; what comes from PyTorch, from the standard library or from a base class that is not public and has
 nothing to say to a reader is left out.
+
+In a docstring `GroupConv` or `nn.GroupConv` is a link, and a line "Source: ..." a section as "Args:" is one.
 
 The page of a package links to the pages of its names. They are left out of the navigation beside each page: with 250
 more entries there, the site would take ten times as long to build and every page would be 100 kB larger.
@@ -20,14 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.ext.autosummary import autosummary_toc
+from sphinx.util.inspect import stringify_signature
 
 PAGES = Path(__file__).parents[1] / "api"
 ALWAYS = ("forward", "declared_error")  # of every layer
 NEVER = ("extra_repr", "element_type")
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Shape|Law|Example):", re.MULTILINE)
+INLINE = re.compile(r"^(Source|Law|Logged): (.+)")
+NAME = re.compile(r"(?:sg\.|scalegroup\.)?((?:[a-z_]+\.)*)([A-Z]\w+|(?<=\.)\w+)")
 
 
 @dataclass(frozen=True)
@@ -40,15 +46,33 @@ class Members:
 
 
 @cache
+def places() -> dict[str, Any]:
+    """Every public name in full, `scalegroup.nn.GroupConv`, with what it stands for."""
+    pages = sorted(page.stem for page in PAGES.glob("scalegroup.*.rst"))
+    return {
+        f"{page}.{name}": getattr(import_module(page), name) for page in pages for name in import_module(page).__all__
+    }
+
+
+@cache
 def homes() -> dict[type, str]:
-    """The name under which each public class is documented: `scalegroup.nn.GroupConv`."""
-    found: dict[type, str] = {}
-    for page in sorted(PAGES.glob("scalegroup.*.rst")):
-        package = import_module(page.stem)
-        for name in package.__all__:
-            if inspect.isclass(value := getattr(package, name)):
-                found.setdefault(value, f"{page.stem}.{name}")
-    return found
+    """The name under which each public class is documented; that of the layers, where there are two."""
+    found = {value: name for name, value in places().items() if inspect.isclass(value)}
+    return found | {
+        value: name for name, value in places().items() if name.startswith("scalegroup.nn.") and value in found
+    }
+
+
+@cache
+def target(written: str) -> str | None:
+    """The full name of what a docstring calls `GroupConv`, `nn.GroupConv` or `kernels.haar_grid`."""
+    found = NAME.fullmatch(written)
+    if found is None:
+        return None
+    if found[1]:
+        full = f"scalegroup.{found[1]}{found[2]}"
+        return full if full in places() else None
+    return next((home for cls, home in homes().items() if cls.__name__ == found[2]), None)
 
 
 def text(member: Any) -> str:
@@ -96,6 +120,38 @@ def public_bases(app: Sphinx, name: str, cls: type, options: object, bases: list
         bases[:] = [f":py:class:`~{documented}`"] if documented else [next(outside, object)]
 
 
+def true_signature(
+    app: Sphinx, what: str, name: str, value: Any, options: object, arguments: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    """The arguments of a class whose metaclass takes any."""
+    if what == "class" and arguments == "(*args, **kwargs)":
+        return stringify_signature(inspect.signature(value), show_annotation=False), returned
+    return None
+
+
+def sections(app: Sphinx, what: str, name: str, value: Any, options: object, lines: list[str]) -> None:
+    """Makes a section of "Source: ..." and its indented lines."""
+    for i in reversed(range(len(lines))):
+        if found := INLINE.match(lines[i]):
+            end = next((j for j in range(i + 1, len(lines)) if not lines[j].startswith("    ")), len(lines))
+            lines[i:end] = [f"{found[1]}:", f"    {found[2]}", *(f"    {line.strip()}" for line in lines[i + 1 : end])]
+
+
+def link_names(app: Sphinx, doctree: nodes.document) -> None:
+    """Makes links of public names in docstrings, but not of a page to itself."""
+    page = app.env.docname
+    if not page.startswith("api/"):
+        return
+    for code in list(doctree.findall(nodes.literal)):
+        full = target(code.astext()) if "code" in code["classes"] else None
+        if full is not None and not page.endswith(f"/{full}") and not isinstance(code.parent, nodes.reference):
+            link = addnodes.pending_xref(
+                "", refdomain="py", reftype="obj", reftarget=full, refexplicit=True, refdoc=page
+            )
+            code.replace_self(link)
+            link += code
+
+
 def leave_out_of_navigation(app: Sphinx, doctree: nodes.document) -> None:
     """Removes the hidden list of contents that autosummary writes; its tables link to the same pages."""
     for contents in list(doctree.findall(autosummary_toc)):
@@ -103,16 +159,17 @@ def leave_out_of_navigation(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    """Tells autosummary of its templates, and the templates of the members."""
-    config.templates_path.append(str(Path(__file__).parents[1] / "_templates"))
+    """Lets the templates in docs/_templates ask for the members of a class."""
     config.autosummary_context = {**config.autosummary_context, "members_of": members_of}
-    config.napoleon_custom_sections = ["Shape", "Source", "Law", "Logged"]
-    config.napoleon_use_ivar = True  # attributes as a list: those that are properties have an entry of their own
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
+    app.add_css_file("api.css")
     app.connect("config-inited", configure)
     app.connect("autodoc-process-bases", public_bases)
+    app.connect("autodoc-process-signature", true_signature)
+    app.connect("autodoc-process-docstring", sections, priority=400)  # before napoleon reads them
+    app.connect("doctree-read", link_names)
     app.connect("doctree-read", leave_out_of_navigation, priority=400)  # before the lists of contents are collected
     return {"parallel_read_safe": True}
