@@ -26,11 +26,11 @@ class EquivarianceTests(LayerCases):
         for layer in self._layers():
             result, bound = self._measure(layer), self._bound(layer)
             beyond = [f"{s:.3g}" for s, cut in zip(result.scales, result.truncated, strict=True) if cut]
-            received = (
-                f"an error of {result.error:.1e} under the factor {result.factor:g}"
-                f"; of the scale channels {_short(result.channels)}, of fields without scales {result.scalar:.1e}"
-                f"{'; not counted, because they read beyond the window: scales ' + ', '.join(beyond) if beyond else ''}"
-            )
+            received = f"an error of {result.error:.1e} under the factor {result.factor:g}"
+            if result.channels:
+                received += f"; of the scale channels {_short(result.channels)}"
+            if beyond:
+                received += f"; not counted, because they read beyond the window: scales {', '.join(beyond)}"
             law = f"the layer commutes with dilations, with an error within its bound of {bound:.1e}"
             require(result.error <= bound + 3 * result.floor, law, received, hints.SCALES, layer)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -119,9 +119,9 @@ def test_a_twin_that_crashes_is_not_rejected() -> None:
         assert_rejected(GroupContract.of(Crashes([(-2, 1)])))
 
 
-def test_a_broken_law_travels_between_processes() -> None:
+def test_a_broken_law_can_be_copied() -> None:
     error = BrokenLaw("a law", 3, "look here", [1])
-    assert str(pickle.loads(pickle.dumps(error))) == "expected: a law\nreceived: 3\nhint: look here.\nfor: [1]"
+    assert str(copy.copy(error)) == "expected: a law\nreceived: 3\nhint: look here.\nfor: [1]"
 
 
 FILE = """
