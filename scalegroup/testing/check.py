@@ -47,6 +47,17 @@ class EquivarianceReport:
         unbounded: classes of the layers without a bound.
         limits: what limits it, keys of `ADVICE`: first what limits the field with scales (or an output without), then
             "window" if the projection is worse than that.
+
+    Example:
+        >>> import scalegroup as sg
+        >>> group = sg.ScaleTranslationGroup(dim=1, num_scales=4)
+        >>> report = check_equivariance(sg.nn.GroupConv(1 * group.scalar, 2 * group.regular))
+        >>> report.per_scale < report.declared < report.projected < report.trivial
+        True
+        >>> report.rows()[3][::2]
+        ('worst scale', 'inside the window')
+        >>> report.limits
+        ('kernels', 'window')
     """
 
     module: str

@@ -136,6 +136,14 @@ class AnalyticField(ABC):
         rates: ω of each atom, shape `(atoms,)`.
         phases: θ of each atom, shape `(atoms,)`.
         extent: the smallest and the largest scale with any content. Default: all scales.
+
+    Example:
+        >>> from scalegroup.groups import ScaleTranslationGroup
+        >>> field: AnalyticField = Blobs.random(1 * ScaleTranslationGroup(dim=1).scalar, radius=3.0)
+        >>> grid = centred(9)
+        >>> moved = field.act(1.7)  # known everywhere, so nothing is interpolated
+        >>> torch.allclose(moved.sample([1.7 * grid]), field.sample([grid]))
+        True
     """
 
     field_type: FieldType

@@ -36,6 +36,15 @@ class RotationErrors:
         trivial: the negative twin, the error if nothing had to be done to the output: it must be large, or the rotation
             changes nothing in this output.
         floor: error of the comparison itself: the same figure for the inputs; 0 on the lattice.
+
+    Example:
+        >>> import scalegroup as sg
+        >>> group = sg.ScaleTranslationGroup(dim=2, num_scales=3, rotations="c4")
+        >>> errors = rotation_error(sg.nn.ScaleBlurPool(1 * group.regular + 1 * group.scalar), k=(-2, 1))
+        >>> [len(block) for block in errors.blocks]  # an error for each scale; scalars have none
+        [3, 1]
+        >>> errors.error < 1e-12, errors.floor
+        (True, 0.0)
     """
 
     protocol: RotationProtocol

@@ -36,7 +36,16 @@ def with_padding(module: Module, mode: str) -> Module:
 
 
 def circular(module: Module) -> Module:
-    """A copy of a module that lives on the torus: every `padding_mode` in it is "circular"."""
+    """A copy of a module that lives on the torus: every `padding_mode` in it is "circular".
+
+    Args:
+        module: any module; torch's transposed convolutions keep their zeros, they know no other padding.
+
+    Example:
+        >>> conv = torch.nn.Conv1d(1, 1, 3, padding=1)
+        >>> circular(conv).padding_mode, conv.padding_mode
+        ('circular', 'zeros')
+    """
     return with_padding(module, "circular")
 
 

@@ -1,7 +1,7 @@
 """Hypothesis strategies for groups, elements, representations and field types.
 
 They need the package `hypothesis`, and they shrink to the simplest case: one spatial axis, one scale, the
-identity, a scalar.
+identity, a scalar, a single Gaussian. So what Hypothesis reports is the simplest example that breaks a law.
 
 Example:
     >>> from hypothesis import given
@@ -24,10 +24,11 @@ from hypothesis.strategies import SearchStrategy
 from scalegroup.fields import FieldType
 from scalegroup.groups import CompactGroup, Element, Group, ScaleGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.representations import Character, DirectSum, Irrep, Quotient, Regular, Representation, Scalar
+from scalegroup.symbolic import Basis, HermiteBasis, SymbolicBasis
 
-__all__ = ["compact_groups", "elements", "field_types", "groups", "representations"]
+__all__ = ["bases", "compact_groups", "elements", "field_types", "groups", "representations"]
 
-_BASES = (2.0, 2**0.5, 1.25, 3.0, 0.5, 0.9)
+_RATIOS = (2.0, 2**0.5, 1.25, 3.0, 0.5, 0.9)
 
 
 def compact_groups(dim: int, escnn: bool = False) -> SearchStrategy[CompactGroup]:
@@ -36,6 +37,11 @@ def compact_groups(dim: int, escnn: bool = False) -> SearchStrategy[CompactGroup
     Args:
         dim: number of spatial axes, 1 to 3.
         escnn: whether groups that need escnn may come, finite and infinite ones: "c8", "o2"; "icosahedral", "so3".
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(compact_groups(dim=2), lambda group: group.order > 2)
+        SignedPermutations.c4()
     """
     trivial = SignedPermutations.trivial(dim)
     mirror = SignedPermutations([(-1, *range(2, dim + 1))])
@@ -63,11 +69,16 @@ def groups(
         max_scales: the largest window of scales.
         rotations: whether the compact part may be other than trivial.
         samplings: how functions on the group may be sampled.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(groups(dims=(2, 3)), lambda group: group.num_scales > 1)
+        ScaleTranslationGroup(dim=2, base=2.0, num_scales=2)
     """
     dim = draw(st.sampled_from(dims))
     return ScaleTranslationGroup(
         dim=dim,
-        base=draw(st.sampled_from(_BASES)),
+        base=draw(st.sampled_from(_RATIOS)),
         num_scales=draw(st.integers(1, max_scales)),
         rotations=draw(compact_groups(dim)) if rotations else None,
         first=draw(st.sampled_from((0, 1, -1, -2))),
@@ -82,6 +93,11 @@ def elements(group: Group, max_exponent: int = 4, max_translation: float = 8.0) 
         group: a group of the library, or one of your own (then elements come from its `sample`).
         max_exponent: the largest number of steps of the base, up or down.
         max_translation: the largest translation along an axis.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(elements(ScaleTranslationGroup(dim=1, base=2.0, num_scales=1)), lambda g: g.s < 1)
+        ScaleTranslationGroup(dim=1, base=2.0, num_scales=1).element(t=(0.0,), s=0.5)
     """
     steps = st.integers(0, 2 * max_exponent).map(lambda n: (n + 1) // 2 * (1 if n % 2 else -1))
     if isinstance(group, ScaleTranslationGroup):
@@ -104,6 +120,12 @@ def representations(
         group: the group that is represented.
         composite: whether direct sums may come, too.
         quotients: whether functions on small sets of directions may come, too.
+
+    Example:
+        >>> from hypothesis import find
+        >>> group = ScaleTranslationGroup(dim=1, base=2.0, num_scales=2)
+        >>> print(find(representations(group), lambda rho: rho.size > 1))
+        regular
     """
     weights = st.sampled_from((0.0, 1.0, -1.0, 0.5, 3.0))
     names = st.sampled_from(group.rotations.irreps)
@@ -140,6 +162,29 @@ def field_types(
         group: the group that acts.
         max_multiplicity: the largest multiplicity of a block.
         max_blocks: the largest number of blocks.
+
+    Example:
+        >>> from hypothesis import find
+        >>> group = ScaleTranslationGroup(dim=1, base=2.0, num_scales=2)
+        >>> print(find(field_types(group), lambda field: field.size >= 3))
+        2*regular
     """
     block = st.tuples(st.integers(1, max_multiplicity), representations(group))
     return st.lists(block, min_size=1, max_size=max_blocks).map(lambda blocks: FieldType(group, tuple(blocks)))
+
+
+def bases(dim: int, max_order: int = 3) -> SearchStrategy[Basis]:
+    """Kernel bases: Hermite functions, and a few other expressions.
+
+    Args:
+        dim: number of spatial axes.
+        max_order: the largest total degree.
+
+    Example:
+        >>> from hypothesis import find
+        >>> find(bases(dim=2), lambda basis: len(basis) > 1)
+        HermiteBasis(order=1, dim=2, truncation='total')
+    """
+    hermite = st.integers(0, max_order).map(lambda order: HermiteBasis(order, dim))
+    others = st.sampled_from((["exp(-x**4)"], ["exp(-x**2)", "x*exp(-x**2)"], ["1/cosh(2*x)"]))
+    return hermite | others.map(lambda functions: SymbolicBasis(functions, dim=dim))
