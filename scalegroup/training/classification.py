@@ -228,6 +228,18 @@ def fit_classifier(
 
     Returns:
         the path of `best.ckpt`.
+
+    Raises:
+        ScaleGroupError: for another `monitor`.
+
+    Example:
+        >>> import tempfile
+        >>> rng = np.random.default_rng(0)
+        >>> data = LabelledImages(rng.normal(size=(8, 1, 9, 9)).astype(np.float32), np.arange(8) % 2)
+        >>> module = Classification(plain_classifier(2, 1, 2, channels=(4,), strides=(1,)), num_classes=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fit_classifier(module, train=data, validation=data, out=folder, epochs=1).name
+        'best.ckpt'
     """
     if monitor not in MONITORS:
         raise ScaleGroupError(f"monitor out of {sorted(MONITORS)}", repr(monitor), "these are logged")
@@ -266,6 +278,12 @@ def probabilities(
 
     Returns:
         `(n, classes)`, on the CPU.
+
+    Example:
+        >>> net = plain_classifier(2, 1, 3, channels=(4,), strides=(1,))
+        >>> chances = probabilities(net, np.zeros((5, 1, 9, 9), np.float32))
+        >>> chances.shape, round(float(chances[0].sum()), 4)
+        (torch.Size([5, 3]), 1.0)
     """
     mode, device = network.training, next(network.parameters()).device
     network.eval()

@@ -45,6 +45,18 @@ class DataConfig:
         skip_bad: leave broken scans out, and list them in `skipped.csv`, instead of stopping at the first; default
             False.
         options: further arguments of the data set's class, for example `classes` of a table.
+
+    Raises:
+        ScaleGroupError: for numbers out of range.
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import write_phantoms
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     scans = write_phantoms(folder, seeds=range(4), size=16)
+        ...     part = DataConfig("brats", scans, train=2, validation=1, test=None).split()
+        >>> len(part.train), len(part.validation), len(part.test)
+        (2, 1, 1)
     """
 
     name: Literal["hippocampus", "decathlon", "brats", "table"]
@@ -106,6 +118,15 @@ class ModelConfig:
         method: a published method in place of `name`, such as "sosnovik2021": its U-Net (`scalegroup.methods.unet`)
             with these channels and strides and, from `options`, `base` and `num_scales`. `norm`, `act` and
             `num_res_units` are the method's own then. Default None.
+
+    Raises:
+        ScaleGroupError: for `use_spacing` with a network whose kernels have no size in mm.
+
+    Example:
+        >>> from scalegroup.training import build_model, parameter_count
+        >>> config = ModelConfig("scale", channels=(4, 8), strides=(2,), options={"num_scales": 2})
+        >>> parameter_count(build_model(config, in_channels=1, out_channels=3))
+        737
     """
 
     name: Literal["scale", "plain", "channels"] = "scale"
@@ -155,6 +176,17 @@ class TrainerConfig:
             other programs keep the cores busy.
         lightning: further arguments of Lightning's `Trainer`, such as `precision`, `gradient_clip_val`, `devices`,
             `strategy` or `logger`. On the command line they are `--trainer.precision` and so on.
+
+    Raises:
+        ScaleGroupError: for numbers out of range, and for arguments that Lightning's `Trainer` does not have.
+
+    Example:
+        >>> TrainerConfig(max_epochs=100, zoom=(0.8, 1.25), lightning={"precision": "bf16-mixed"}).batch_size
+        2
+        >>> TrainerConfig(max_epochs=0)
+        Traceback (most recent call last):
+        ...
+        scalegroup.errors.ScaleGroupError: expected max_epochs > 0, received 0; leave it out for the default.
     """
 
     max_epochs: int = 60

@@ -38,6 +38,16 @@ class SegmentationData(lightning.LightningDataModule):
 
     Attributes:
         skipped: the broken scans met so far, each by its name and its error.
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import Brats, write_phantoms
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     part = Brats(write_phantoms(folder, seeds=range(3), size=16)).split(2, 1)
+        ...     data = SegmentationData(part, TrainerConfig(batch_size=2), multiple=4)
+        ...     batch = next(iter(data.train_dataloader()))
+        >>> batch["image"].shape, batch["label"].shape
+        (torch.Size([2, 4, 16, 16, 16]), torch.Size([2, 1, 16, 16, 16]))
     """
 
     def __init__(self, split: Split, config: TrainerConfig, multiple: int = 1, skip_bad: bool = False) -> None:

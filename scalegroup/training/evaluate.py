@@ -47,6 +47,15 @@ def dice_at_scales(
 
     Returns:
         one row per scale, scan and class.
+
+    Example:
+        >>> from scalegroup.data import Scan
+        >>> from scalegroup.training import ModelConfig, TrainerConfig
+        >>> model = ModelConfig("plain", channels=(2, 4), strides=(2,))
+        >>> module = Segmentation(model, TrainerConfig(), classes=("liver",), in_channels=1)
+        >>> scan = Scan("anna", np.ones((1, 8, 8, 8), np.float32), np.ones((8, 8, 8), np.uint8), np.eye(4))
+        >>> [(row.scale, row.case, row.label) for row in dice_at_scales(module, [scan], scales=(1.0, 1.5))]
+        [(1.0, 'anna', 'liver'), (1.5, 'anna', 'liver')]
     """
     module.eval()
     rows = []
@@ -101,6 +110,12 @@ def predict(
 
 def summarise(rows: Sequence[DiceRow]) -> dict[str, dict[float, float]]:
     """The mean over scans for each class and scale, and under "mean" the mean over classes; what is absent is left out.
+
+    Args:
+        rows: of `dice_at_scales`, with `scale`, `case`, `label` and `dice`.
+
+    Returns:
+        For each class, and "mean", the mean Dice at each scale.
 
     Example:
         >>> rows = [DiceRow(1.0, "a", "x", 0.5), DiceRow(1.0, "b", "x", 0.7), DiceRow(1.0, "a", "y", 1.0)]

@@ -30,6 +30,12 @@ def build_model(config: ModelConfig, in_channels: int, out_channels: int) -> nn.
     Raises:
         ScaleGroupError: if the name, the method or an option is unknown, or the network would not return one logit per
             class.
+
+    Example:
+        >>> import torch
+        >>> network = build_model(ModelConfig("plain", channels=(4, 8), strides=(2,)), in_channels=4, out_channels=3)
+        >>> network(torch.zeros(1, 4, 16, 16, 16)).shape
+        torch.Size([1, 3, 16, 16, 16])
     """
     if config.method is not None:
         return _method(config, in_channels, out_channels)
@@ -77,7 +83,15 @@ def size_multiple(config: ModelConfig) -> int:
 
 
 def parameter_count(model: nn.Module) -> int:
-    """The number of learned values."""
+    """The number of learned values.
+
+    Args:
+        model: any network.
+
+    Example:
+        >>> parameter_count(nn.Linear(3, 2))
+        8
+    """
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -85,6 +99,12 @@ def match_parameters(config: ModelConfig, target: int, in_channels: int, out_cha
     """The configuration with its channels multiplied so that the parameter count comes closest to `target`.
 
     The coarsest level's channels run over all integers, the ratios between the levels stay as far as they can.
+
+    Args:
+        config: a network; its name, strides and options stay.
+        target: learned values that are wanted.
+        in_channels: image channels.
+        out_channels: classes, with the background.
 
     Example:
         >>> plain = match_parameters(ModelConfig("plain"), target=50_000, in_channels=1, out_channels=3)

@@ -51,9 +51,15 @@ class Segmentation(lightning.LightningModule):
         data: what the cases came from, stored so that a test finds the same split again.
         label_values: the values in files of the background and of each class; default 0, 1, 2, …
 
-    Shapes:
+    Shape:
         in `(batch, in_channels, *space)`, out `(batch, 1 + len(classes), *space)`, logits. With
         `model.use_spacing` each call also takes the voxel sizes in mm, `(batch, 3)`.
+
+    Example:
+        >>> model = ModelConfig("plain", channels=(4, 8), strides=(2,))
+        >>> module = Segmentation(model, TrainerConfig(), classes=("liver", "tumour"), in_channels=1)
+        >>> module(torch.zeros(1, 1, 9, 8, 7)).shape
+        torch.Size([1, 3, 9, 8, 7])
     """
 
     def __init__(

@@ -73,6 +73,17 @@ def fit(
         ScaleGroupError: if the folder holds a run of another configuration, or `out` is a file, or the memory will not
             suffice.
         DataError: if the data are missing or broken.
+
+    Example:
+        >>> import tempfile
+        >>> from scalegroup.data import write_phantoms
+        >>> model = ModelConfig("plain", channels=(2, 4), strides=(2,))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     scans = write_phantoms(f"{folder}/scans", range(3), size=16)
+        ...     data = DataConfig("brats", scans, train=1, validation=1, test=1)
+        ...     best = fit(data, model, TrainerConfig(max_epochs=1, batch_size=1), out=f"{folder}/run")
+        ...     sorted(path.name for path in best.parent.iterdir())
+        ['best.ckpt', 'config.yaml', 'last.ckpt', 'metrics.csv']
     """
     return Run(data, model, trainer, out, resume, callbacks).start()
 
