@@ -85,6 +85,11 @@ def first_position(n_in: int, n_out: int, stride: int) -> tuple[int, float]:
 def output_positions(n_in: int, n_out: int, stride: int) -> Array:
     """The positions of all output points of a centred grid, in voxels of the input: shape `(n_out,)`.
 
+    Args:
+        n_in: input samples along the axis.
+        n_out: output samples.
+        stride: input samples per output sample.
+
     Example:
         >>> output_positions(8, 4, 2)
         array([0.5, 2.5, 4.5, 6.5])

@@ -39,6 +39,9 @@ REFERENCES = ("plain", "plain7")  # what methods are compared with
 def names(beyond: bool = False) -> builtins.list[str]:
     """The names of all methods in the order of the table.
 
+    Args:
+        beyond: also those that are not in the poster's table. Default False.
+
     Example:
         >>> import scalegroup as sg
         >>> sg.methods.names()[:2]

@@ -26,7 +26,7 @@ class SharedBatchNorm(_BatchNorm):
 
     Args:
         num_features: channels.
-        eps, momentum, affine, track_running_stats: as in `torch.nn.BatchNorm3d`.
+        eps, momentum, affine, track_running_stats, bias, device, dtype: as in `torch.nn.BatchNorm3d`.
 
     Shape:
         `(batch, channels, *space)`, or a sequence of such tensors with other spaces, to the same.

@@ -27,6 +27,10 @@ def each(function: Callable[..., Tensor], *fields: Any) -> Any:
     For fields on one grid it is `function(*fields)`; for tuples, one tensor for each scale, a tuple of the results.
     So the same layer works for both: write `each(torch.add, x, y)` for `x + y`, which would join two tuples.
 
+    Args:
+        function: of as many tensors as there are fields.
+        fields: tensors, or tuples of them with one tensor for each scale.
+
     Example:
         >>> import torch
         >>> each(torch.relu, torch.tensor([-1.0, 2.0]))

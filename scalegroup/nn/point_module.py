@@ -24,6 +24,23 @@ class PointModule(EquivariantModule):
 
     `torch.compile` calls them between its graphs, because how many neighbours there are depends on the numbers in the
     positions; `fullgraph=True` and `torch.export` are therefore not possible.
+
+    Args:
+        in_type: type of the input field, of a group with `sampling="uniform"`.
+        out_type: type of the output field.
+
+    Raises:
+        FieldTypeError: for a group whose scales have grids of their own.
+
+    Example:
+        >>> import torch, scalegroup as sg
+        >>> class Centred(sg.nn.PointModule):
+        ...     def forward(self, x, pos=None, batch=None):
+        ...         x, points = self.read(x, pos, batch)
+        ...         return x - x.mean(dim=0)
+        >>> field = 2 * sg.ScaleTranslationGroup(dim=3, num_scales=4).regular
+        >>> Centred(field, field)(torch.randn(5, 8), torch.randn(5, 3)).shape
+        torch.Size([5, 8])
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

@@ -190,6 +190,9 @@ def permutes(representation: Representation) -> bool:
 
     Then a function may act on each number alone.
 
+    Args:
+        representation: of a group with scales, and perhaps rotations.
+
     Example:
         >>> from scalegroup.groups import ScaleTranslationGroup
         >>> group = ScaleTranslationGroup(dim=3, rotations="octahedral")
@@ -206,6 +209,9 @@ def invariants(representation: Representation) -> NDArray[np.float64]:
     """The vectors of components that no rotation changes, as orthogonal columns whose largest entry is 1.
 
     A constant may be added along them. There are none if the representation multiplies by a power of the scale.
+
+    Args:
+        representation: of a group with scales, and perhaps rotations.
 
     Returns:
         Shape ``(components, n)``.

@@ -74,6 +74,11 @@ class Tissue:
 def gradients(count: int, dim: int = 3, seed: int = 0) -> Tensor:
     """A sample at q = 0, and `count` random ones on two shells, `|q| = 0.7` and 1: `(1 + count, dim)`, float64.
 
+    Args:
+        count: samples on the shells.
+        dim: number of axes. Default 3.
+        seed: of the directions. Default 0.
+
     Example:
         >>> gradients(4).norm(dim=1).round(decimals=1).tolist()
         [0.0, 0.7, 1.0, 1.0, 0.7]

@@ -117,6 +117,10 @@ def _behaviours(representation: Representation) -> list[tuple[float, bool]]:
 def centred(size: int, spacing: float = 1.0) -> Array:
     """Positions `(i - (size - 1) / 2) spacing` of the voxel centres about the middle of the volume.
 
+    Args:
+        size: voxels along the axis.
+        spacing: their distance. Default 1.
+
     Example:
         >>> centred(4, spacing=2.0)
         array([-3., -1.,  1.,  3.])

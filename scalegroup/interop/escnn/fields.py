@@ -92,6 +92,9 @@ def channel_order(field: FieldType) -> NDArray[np.int64]:
     Within a block of ours the multiplicity is slowest, then the component, and the scale fastest; escnn has the
     component fastest, so multiplicity, scale, component.
 
+    Args:
+        field: a type of ours.
+
     Returns:
         Shape ``(field.size,)``; its `argsort` leads back.
 
