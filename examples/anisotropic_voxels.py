@@ -8,8 +8,6 @@ same weights give the same answer at the same places of the body.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from rich import print
@@ -54,4 +52,4 @@ def side(volume: torch.Tensor) -> np.ndarray:
 answers = {"cubes of 1 mm": there, "3 mm, told": told, "3 mm, not told": untold}
 row = visual.Panel("slices of 3 mm", side(scans[thick][:, 0]), {name: side(y.argmax(1)) for name, y in answers.items()})
 figure = visual.plot_slices([row], classes=("class 1", "class 2"))
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=150)
+figure.savefig("anisotropic_voxels.png", dpi=150)

@@ -9,8 +9,6 @@ by how much they differ.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from rich import print
 
@@ -40,4 +38,4 @@ print(f"The two ways around the square differ by {100 * report.per_scale:.2g} %.
 # %%
 # The same as a picture: the image and its scaled copy above, what the network makes of them below.
 figure = visual.plot_commuting_square(net, scale=group.base)
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
+figure.savefig("commuting_square.png", dpi=120)

@@ -9,8 +9,6 @@ gradient: their order, their signs and their number do not matter.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from matplotlib.figure import Figure
 from rich import print
@@ -52,4 +50,4 @@ for axes, (title, volume) in zip(figure.subplots(1, len(panels)), panels.items()
     figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_title(title, fontsize=10)
     axes.set_axis_off()
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=130)
+figure.savefig("diffusion_gradients.png", dpi=130)

@@ -8,8 +8,6 @@ which has the same arguments, both with random weights, both on volumes that are
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from monai.networks.nets import UNet
 from rich import print
@@ -45,4 +43,4 @@ print(f"and before the projection over its scales {100 * reports['ours'].per_sca
 # %%
 # What the plain network does wrong, as a picture: scaled input in, and something else than the scaled output out.
 figure = visual.plot_commuting_square(monai, scale=2**0.5, name="MONAI's\nU-Net")
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
+figure.savefig("equivariance_of_a_unet.png", dpi=120)

@@ -9,8 +9,6 @@ is applied by itself, and they are known as formulas, because SymPy derives them
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich import print
 
 import scalegroup as sg
@@ -26,4 +24,4 @@ print(", ".join(map(str, basis.products)))
 # %%
 # Surfaces on which each function is a tenth of its largest value: red above zero, blue below.
 figure = visual.plot_basis(basis, view="isosurfaces", title="Hermite-Gaussians of total degree up to 2")
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
+figure.savefig("hermite_basis.png", dpi=120)

@@ -8,8 +8,6 @@ the rest. Here a residual block, and a block with a mistake in it that the check
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from rich import print
 from torch import Tensor
@@ -61,4 +59,4 @@ class TestResidual(sg.testing.LayerContract):
 # %%
 # The careless block, seen.
 figure = visual.plot_commuting_square(nn.Sequential(nn.GroupConv(1 * group.scalar, field), Careless(field)))
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
+figure.savefig("own_layer.png", dpi=120)

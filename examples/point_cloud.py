@@ -8,8 +8,6 @@ large fills the next scale with the same numbers, to rounding.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from matplotlib.figure import Figure
 from rich import print
@@ -62,4 +60,4 @@ for place, (title, cloud, values) in enumerate(panels, start=1):
     )
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=6)
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=150)
+figure.savefig("point_cloud.png", dpi=150)

@@ -9,8 +9,6 @@ package escnn helps.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from rich import print
 
@@ -42,4 +40,4 @@ print(f"scaled by √2:  {scaling.per_scale:.0e} off (not scaling the output: {s
 # %%
 # The kernels from an image to a vector: each component has its own, and they are the same up to a rotation.
 figure = visual.plot_kernels(net[0], outputs=range(3), inputs=[0])
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
+figure.savefig("rotate_and_scale.png", dpi=120)

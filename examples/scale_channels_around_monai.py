@@ -8,8 +8,6 @@ together. Its layers stay as they are, ReLU and strides included. Here MONAI's U
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from monai.networks.nets import UNet
 from rich import print
@@ -38,4 +36,4 @@ print(f"and with eight scales in place of four by {wide.projected:.0%}.")
 # %%
 # The same image and the same weights, once more as a picture.
 figure = visual.plot_commuting_square(net, scale=2**0.5)
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=120)
+figure.savefig("scale_channels_around_monai.png", dpi=120)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from rich import print
@@ -66,4 +65,4 @@ lines = {method: {width: best[method, width] for width in WIDTHS} for method in 
 speeds = [visual.Speed(method, values) for method, values in lines.items()]
 speeds.append(visual.Speed("plain 3×3×3", dict.fromkeys(WIDTHS, best["plain", 3])))
 figure = visual.plot_speeds({f"{CHANNELS} channels, 32³ voxels": speeds})
-figure.savefig(Path(__file__).with_suffix(".png"), dpi=150)
+figure.savefig("wide_kernels.png", dpi=150)
