@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic import Basis, JointBasis
-from scalegroup.visual.figure import COLOURS, INK, SIZE, Picture, new_figure, show
+from scalegroup.visual.figure import COLOURS, INK, SIZE, Picture, new_figure, set_heading, show
 from scalegroup.visual.surface import draw_surfaces, isosurface
 
 Array = npt.NDArray[np.float64]
@@ -89,7 +89,7 @@ def plot_basis(
         axes.set_title(_name(basis, number), fontsize=SIZE, color=INK, pad=3)
     for axes in grid[len(numbers) :]:
         axes.remove()
-    figure.suptitle(heading, fontsize=SIZE + 1, color=INK)
+    set_heading(figure, heading)
     return figure
 
 
@@ -174,7 +174,7 @@ def _curves(basis: Basis | JointBasis, numbers: list[int], radius: float, headin
     for number, colour in zip(numbers, cycle(COLOURS)):
         axes.plot(u, values[number], linewidth=1.6, color=colour, label=_name(basis, number))
     axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-    axes.set_title(heading, fontsize=SIZE + 1, color=INK)
+    set_heading(figure, heading)
     axes.set_xlabel("position, in widths", fontsize=SIZE)
     axes.tick_params(labelsize=SIZE)
     axes.spines[["top", "right"]].set_visible(False)

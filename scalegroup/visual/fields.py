@@ -12,7 +12,7 @@ from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.nn.module import Samples, grids, group_of, on_grids
 from scalegroup.testing.inputs import Line, lines
-from scalegroup.visual.figure import INK, SIZE, Array, Picture, limits, new_figure, show
+from scalegroup.visual.figure import INK, SIZE, Array, Picture, limits, new_figure, set_heading, show
 
 SIDE = 1.3  # of a slice, in inches
 MOST = 8  # fields that are drawn where there are more
@@ -67,9 +67,9 @@ def plot_field(
         cells[0].set_ylabel(f"field {number}", fontsize=SIZE, color=INK)
     for axes, scale in zip(grid[0], columns, strict=True):
         axes.set_title(f"scale {window[scale]:.3g}" if with_scales else "", fontsize=SIZE, color=INK, pad=4)
-    left = field_type.num_fields if len(lines(field_type)) > MOST else 0
+    more = len(lines(field_type)) > MOST
     heading = str(field_type) if title is None else title
-    figure.suptitle(heading + (f" (the first {MOST})" if left and title is None else ""), fontsize=SIZE + 1, color=INK)
+    set_heading(figure, f"{heading}, the first {MOST} fields" if more and title is None else heading)
     return figure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 SIZE = 9  # of letters, in points
+LETTERS = 12  # in an inch of a heading
 INK = "#333333"  # of letters
 ACCENT = "#0072B2"  # of arrows; a blue of Okabe and Ito (2008)
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # of theirs too, for lines
@@ -45,6 +47,12 @@ def new_figure(width: float, height: float, placed: bool = False) -> Picture:
     figure = Picture(figsize=(width, height), layout=None if placed else "constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def set_heading(figure: Picture, text: str) -> None:
+    """Words above a figure, in as many lines as its width needs."""
+    lines = wrap(text, max(20, int(LETTERS * figure.get_figwidth())))
+    figure.suptitle("\n".join(lines), fontsize=SIZE + 1, color=INK)
 
 
 def limits(*images: Array) -> tuple[float, float]:
