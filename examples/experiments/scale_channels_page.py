@@ -330,7 +330,7 @@ def write_page(results: Path, folders: Iterable[Path]) -> None:
     draw(found, results / "scale_channels.png")
     seeds = len({run["seed"] for run in found.runs})
     tables = [
-        f"### N = {train}: {title}\n\n{dice_table(found, train, canvas)}"
+        f"## N = {train}: {title}\n\n{dice_table(found, train, canvas)}"
         for train in found.counts
         for canvas, title in CANVASES.items()
     ]
