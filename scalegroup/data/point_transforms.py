@@ -51,6 +51,12 @@ def rescale_clouds(pos: Tensor, batch: Tensor, factors: Tensor) -> Tensor:
         batch: the cloud of each point `(points,)`.
         factors: `(clouds,)`, each > 0.
 
+    Returns:
+        Coordinates `(points, dim)`.
+
+    Raises:
+        ScaleGroupError: for a factor that is not positive, or too few of them.
+
     Example:
         >>> rescale_clouds(torch.ones(2, 3), torch.tensor([0, 1]), torch.tensor([1.0, 2.0])).sum(dim=1)
         tensor([3., 6.])
@@ -69,6 +75,9 @@ def random_factors(clouds: int, low: float, high: float, generator: torch.Genera
         low: smallest factor, > 0.
         high: largest factor.
         generator: of the random numbers. Default: torch's own.
+
+    Returns:
+        Shape `(clouds,)`.
 
     Raises:
         ScaleGroupError: unless `0 < low <= high`.
@@ -116,6 +125,9 @@ def random_rotations(clouds: int, dim: int = 3, generator: torch.Generator | Non
         clouds: number of clouds.
         dim: number of axes. Default 3.
         generator: of the random numbers. Default: torch's own.
+
+    Returns:
+        Shape `(clouds, dim, dim)`, orthogonal, with determinant 1.
 
     Source: F. Mezzadri, "How to generate random matrices from the classical compact groups", 2007.
 

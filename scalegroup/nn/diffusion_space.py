@@ -33,6 +33,9 @@ def each_q(function: Callable[..., Tensor], x: Tensor, *arguments: Any) -> Tenso
     Returns:
         `(batch, channels', samples, *space')`.
 
+    Raises:
+        ScaleGroupError: for a field without the axis of samples.
+
     Example:
         >>> import scalegroup as sg
         >>> field = 2 * sg.DiffusionGroup(dim=2, num_scales=3).regular
