@@ -15,7 +15,7 @@ from scalegroup.visual.two_paths import TwoPaths, two_paths
 
 SIDE = 1.72  # of a picture, in inches
 ROW = 0.62  # between the two rows
-TITLE = 0.24  # above a picture
+TITLE = 0.26  # above a picture
 FIRST, PAIR, LAST = 1.15, 0.34, 0.42  # gaps between the columns
 BAR = 0.55  # for the colour bar
 MARGIN = 0.08
@@ -82,7 +82,7 @@ def plot_commuting_square(
     if cut is net:
         return _drawn(paths, name, "")
     if projected:
-        return _drawn(paths, name, "\nwith what leaves the\nwindow of scales")
+        return _drawn(paths, name, ",\nwith what leaves\nthe window of scales")
     return _drawn(paths, f"{name},\nup to its projection", "")
 
 
@@ -110,8 +110,8 @@ def _drawn(paths: TwoPaths, name: str, remark: str) -> Picture:
         box = (left[column] / inches[0], low[row] / inches[1], SIDE / inches[0], SIDE / inches[1])
         axes = figure.add_axes(box)
         image = show(axes, values, bounds, screen)
-        _frame(axes, half, values.ndim)
-        axes.set_title(title, fontsize=SIZE, color=INK, pad=4)
+        _frame(axes, half, values.ndim, "0.35" if bounds[0] else "#E69F00")
+        axes.set_title(title, fontsize=SIZE + 1, color=INK, pad=4)
         if scale is not None:
             corner = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
             axes.text(
@@ -132,9 +132,9 @@ def _drawn(paths: TwoPaths, name: str, remark: str) -> Picture:
     return figure
 
 
-def _frame(axes: Any, half: float, dim: int) -> None:
+def _frame(axes: Any, half: float, dim: int, colour: str) -> None:
     """What is compared."""
-    style: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 3)), "color": "0.35"}
+    style: dict[str, Any] = {"linewidth": 0.8, "linestyle": (0, (4, 3)), "color": colour}
     if dim == 1:
         for side in (-half, half):
             axes.axvline(side, **style)
@@ -162,7 +162,7 @@ def _arrow(
         *(place[0] / inches[0], place[1] / inches[1], text),
         horizontalalignment="left" if down else "center",
         verticalalignment="center" if down else "bottom",
-        fontsize=SIZE,
+        fontsize=SIZE + 1,
         color=ACCENT,
         linespacing=1.3,
     )
@@ -181,7 +181,7 @@ def _verdict(
     x, y = above[0] / inches[0], above[1] / inches[1]
     figure.text(x, y, percent(error), fontsize=2.4 * SIZE, verticalalignment="bottom", weight="bold", **centre)
     words = "relative difference\nof the two paths,\ninside the frame" + remark
-    figure.text(x, y - 0.01, words, fontsize=SIZE, verticalalignment="top", linespacing=1.35, **centre)
+    figure.text(x, y - 0.01, words, fontsize=SIZE + 1, verticalalignment="top", linespacing=1.35, **centre)
     sign = "≈" if error < EQUAL else "≠"
     x, y = between[0] / inches[0], between[1] / inches[1]
     figure.text(x, y, sign, fontsize=2 * SIZE, verticalalignment="center", **centre)

@@ -150,7 +150,8 @@ def _screen(volume: tuple[int, ...], known: bool) -> Axes:
     axes = [centred(count * n, 1 / count) for n in volume[-2:]]
     if known:
         axes = [axis[np.abs(axis) <= SEEN * n / 2] for axis, n in zip(axes, volume[-2:], strict=True)]
-    return [np.zeros(1)] * (len(volume) == 3) + axes
+    middle = 0.0 if known else centred(volume[0])[volume[0] // 2]  # on a voxel, where nothing is interpolated
+    return [np.full(1, middle)] * (len(volume) == 3) + axes
 
 
 def _in_field(net: torch.nn.Module, x: Tensor | None, scale: float | None) -> FieldType:
@@ -158,13 +159,13 @@ def _in_field(net: torch.nn.Module, x: Tensor | None, scale: float | None) -> Fi
     own: Any = getattr(net, "in_type", None)
     field = own if isinstance(own, FieldType) else None
     if field is None:
-        layer = next((part for part in net.modules() if type(part) in DIMS), None)
+        layer = next((part for part in net.modules() if isinstance(part, tuple(DIMS))), None)
         if layer is None and x is None:
             hint = "give an input x, (batch, channels, *space), which tells its axes and channels"
             raise ScaleGroupError("a network with types or with a convolution", type(net).__name__, hint)
-        dim = x.ndim - 2 if x is not None else DIMS[type(layer)]
+        dim = x.ndim - 2 if x is not None else next(DIMS[kind] for kind in DIMS if isinstance(layer, kind))
         count = x.shape[1] if x is not None else int(layer.in_channels)  # type: ignore[union-attr, arg-type]
-        base = 2**0.5 if scale is None else float(scale)
+        base = 2**0.5 if scale is None else scale
         field = count * ScaleTranslationGroup(dim, base=base, num_scales=1).scalar
     if x is None:
         return field
