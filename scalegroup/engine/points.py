@@ -40,6 +40,13 @@ class PointOperator:
             each source; "target": `p_i = G / Σ_j g(x_j - x_i)`, which makes each output a weighted mean. g is the
             windowed Gaussian of this width, G its integral. Both have no unit: they are the same for a cloud and for a
             larger copy of it at the larger scale.
+
+    Example:
+        >>> basis, pos = PointBasis(order=1, dim=1), torch.tensor([[0.0], [1.0], [3.0]])
+        >>> small, large = Points(pos), Points(2 * pos)
+        >>> matrices = PointOperator(basis, 1.0, small, small).dense()
+        >>> matrices.shape, bool(torch.equal(matrices, PointOperator(basis, 2.0, large, large).dense()))
+        (torch.Size([2, 3, 3]), True)
     """
 
     basis: PointBasis
@@ -80,6 +87,13 @@ class PointPath(NamedTuple):
         weight: `(O, C, T, F)`.
         terms: which scales feed which, by which operator and tap.
         factors: a number for each operator.
+
+    Example:
+        >>> points = Points(torch.tensor([[0.0], [1.0], [3.0]]))
+        >>> operator = PointOperator(PointBasis(order=1, dim=1), 1.0, points, points)
+        >>> lift = PointPath(0, 0, torch.ones(2, 1, 1, 2), (Term(target=0, source=0, operator=0, tap=0),), [1.0])
+        >>> [block.shape for block in contract([torch.ones(3, 1, 1)], [lift], [operator], [(2, 1)])]
+        [torch.Size([3, 2, 1])]
     """
 
     source: int

@@ -19,7 +19,15 @@ PLUGINS = "scalegroup.compact_groups"  # the entry points of packages that know 
 
 @final
 class CompactElement(Element):
-    """A rotation or reflection; its value is that of its group."""
+    """A rotation or reflection; its value is that of its group.
+
+    Example:
+        >>> quarter = CompactGroup.named("c4").generators[0]
+        >>> quarter.matrix.astype(int).tolist()
+        [[0, -1], [1, 0]]
+        >>> quarter @ quarter == ~(quarter @ quarter)
+        True
+    """
 
     @property
     def matrix(self) -> NDArray[np.float64]:

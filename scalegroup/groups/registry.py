@@ -25,6 +25,15 @@ def register_representation(name: str, build: Callable[..., Any]) -> None:
     Args:
         name: a Python identifier, as it appears in ``"16*name"``.
         build: called with the group first, then the arguments in the parentheses after the name.
+
+    Raises:
+        ScaleGroupError: if the name is no identifier.
+
+    Example:
+        >>> import scalegroup as sg
+        >>> register_representation("slope", lambda group: group.character(-1))
+        >>> sg.ScaleTranslationGroup(dim=2).representation("slope").weight
+        -1.0
     """
     if not name.isidentifier():
         raise ScaleGroupError("a Python identifier as name", repr(name), "use letters, digits and underscores")

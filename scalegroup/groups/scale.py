@@ -32,7 +32,13 @@ def exponent_of(scale: object, base: float) -> int:
 
 @final
 class ScaleElement(Element):
-    """A dilation ``x -> scale * x``."""
+    """A dilation ``x -> scale * x``.
+
+    Example:
+        >>> doubling = ScaleGroup(base=2.0, dim=2).from_scale(2.0)
+        >>> doubling.scale, (~doubling @ ~doubling).scale, doubling.act([1.0, 3.0]).tolist()
+        (2.0, 0.25, [2.0, 6.0])
+    """
 
     @property
     def scale(self) -> float:

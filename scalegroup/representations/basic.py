@@ -121,7 +121,13 @@ class Regular(Representation):
 
 
 def on_scales(representation: Representation) -> bool:
-    """Whether a field of this representation holds a copy for each scale of the window."""
+    """Whether a field of this representation holds a copy for each scale of the window.
+
+    Example:
+        >>> group = ScaleTranslationGroup(dim=1, num_scales=3)
+        >>> on_scales(group.regular), on_scales(group.scalar)
+        (True, False)
+    """
     return representation.weight is None or representation.num_scales > 1
 
 

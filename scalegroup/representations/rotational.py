@@ -37,6 +37,19 @@ class Rotational(Representation):
 
     Attributes:
         components: the size of τ.
+
+    Example:
+        >>> from scalegroup.groups import ScaleTranslationGroup
+        >>> class Handedness(Rotational):
+        ...     def __init__(self, group, weight=None):
+        ...         super().__init__(group, components=1, weight=weight)
+        ...     def tau(self, k):
+        ...         return np.linalg.det(k.matrix).reshape(1, 1)
+        ...     def __str__(self):
+        ...         return "handedness()"
+        >>> group = ScaleTranslationGroup(dim=2, num_scales=3, rotations="d4")
+        >>> Handedness(group).size, Handedness(group).rotation((1, -2))
+        (3, array([[-1.]]))
     """
 
     def __init__(self, group: Group, components: int, weight: float | None) -> None:
