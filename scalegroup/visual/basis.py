@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scalegroup.errors import ScaleGroupError
 from scalegroup.symbolic import Basis, JointBasis
 from scalegroup.visual.figure import COLOURS, INK, SIZE, Picture, new_figure, set_heading, show
-from scalegroup.visual.surface import draw_surfaces, isosurface
+from scalegroup.visual.surface import NAMES, draw_surfaces, isosurface
 
 Array = npt.NDArray[np.float64]
 View = Literal["slices", "isosurfaces"]
@@ -24,7 +24,6 @@ SOLID = 37  # along an axis of a volume whose surfaces are drawn
 LEVEL = 0.1  # of the largest absolute value of a function: where its surfaces lie
 NEGLIGIBLE = 0.03  # of the largest value: functions are drawn up to where all are below it
 FARTHEST = 12.0  # widths
-NAMES = "xyz"
 POSITIVE, NEGATIVE = "#C8443C", "#3B7DB8"  # the two sides of the diverging map
 
 
@@ -83,7 +82,7 @@ def plot_basis(
     )
     for n, (axes, number) in enumerate(zip(grid, numbers, strict=False)):
         if surfaces:
-            draw_surfaces(axes, surfaces[n], 1.02 * farthest)
+            draw_surfaces(axes, surfaces[n], 1.02 * farthest, named=n == 0)
         else:
             _draw_slice(axes, volumes[n], side)
         axes.set_title(_name(basis, number), fontsize=SIZE, color=INK, pad=3)

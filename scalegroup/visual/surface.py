@@ -11,12 +11,15 @@ import numpy.typing as npt
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 
+from scalegroup.visual.figure import SIZE
+
 Array = npt.NDArray[np.float64]
 
 # From where surfaces are seen: turned about the vertical axis, then tilted; in degrees.
 AZIMUTH, ELEVATION = 35.0, 22.0
 LIGHT = np.array([-0.45, 0.55, 0.7])  # from the left, from above, from the eye
-AMBIENT = 0.45
+AMBIENT, SHINE, GLOSS = 0.45, 0.35, 12
+NAMES = "xyz"
 CUBE = list(product((0, 1), repeat=3))
 
 
@@ -83,32 +86,50 @@ def _cut(corners: Any, heights: Array, edges: tuple[tuple[int, int], ...]) -> tu
     return np.stack(points, axis=1), np.asarray(corners[:, 3] - corners[:, 0], dtype=np.float64)
 
 
-def draw_surfaces(axes: Any, surfaces: Sequence[tuple[Array, str]], radius: float) -> None:
+def draw_surfaces(axes: Any, surfaces: Sequence[tuple[Array, str]], radius: float, named: bool = False) -> None:
     """Draws triangles in space as they look from one side, the nearer ones over those behind.
 
     Args:
         axes: where.
         surfaces: triangles `(n, 3, 3)` about the origin, the third axis upward, and their colour.
         radius: half the side of the picture.
+        named: whether the directions of the three axes are drawn in a corner. Default False.
     """
-    azimuth, elevation = np.deg2rad([AZIMUTH, ELEVATION])
-    right = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
-    ahead = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
-    up = np.array([0.0, 0.0, 1.0])
-    screen = np.stack([right, np.cos(elevation) * up + np.sin(elevation) * ahead])
-    screen = np.vstack([screen, np.sin(elevation) * up - np.cos(elevation) * ahead])  # the last: towards the eye
-
-    corners = np.concatenate([triangles for triangles, _ in surfaces]) @ screen.T
-    paint = np.concatenate([np.tile(to_rgb(colour), (len(triangles), 1)) for triangles, colour in surfaces])
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    screen = _screen()
+    triangles = np.concatenate([triangles for triangles, _ in surfaces])
+    paint = np.concatenate([np.tile(to_rgb(colour), (len(part), 1)) for part, colour in surfaces])
+    corners, normal = triangles @ screen.T, _normals(triangles) @ screen.T
     shade = np.clip(normal @ (LIGHT / np.linalg.norm(LIGHT)), 0, 1)[:, None]
-    shine = np.clip(shade, 0, 1) ** 12
-    colours = np.clip(paint * (AMBIENT + (1 - AMBIENT) * shade) + 0.35 * shine, 0, 1)
+    colours = np.clip(paint * (AMBIENT + (1 - AMBIENT) * shade) + SHINE * shade**GLOSS, 0, 1)
     order = np.argsort(corners[:, :, 2].mean(axis=1))
     collection = PolyCollection(
         list(corners[order][:, :, :2]), facecolors=colours[order], edgecolors=colours[order], linewidths=0.25
     )
     axes.add_collection(collection)
+    for name, end in zip(NAMES if named else "", screen.T[:, :2], strict=False):
+        start = np.array([-0.82, -0.86]) * radius
+        arrow = {"arrowstyle": "->", "color": "0.4", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", start + 0.3 * radius * end, start, arrowprops=arrow)
+        axes.text(*(start + 0.4 * radius * end), name, color="0.4", fontsize=SIZE - 2, ha="center", va="center")
     axes.set(xlim=(-radius, radius), ylim=(-radius, radius), aspect="equal")
     axes.set_axis_off()
+
+
+def _screen() -> Array:
+    """The directions to the right, upward, and towards the eye, `(3, 3)`."""
+    azimuth, elevation = np.deg2rad([AZIMUTH, ELEVATION])
+    right = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+    ahead = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
+    up = np.array([0.0, 0.0, 1.0])
+    rise, run = np.sin(elevation), np.cos(elevation)
+    return np.stack([right, run * up + rise * ahead, rise * up - run * ahead])
+
+
+def _normals(triangles: Array) -> Array:
+    """The direction out of each triangle, `(n, 3)`; neighbours blend, so that surfaces look round."""
+    flat = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])  # as long as the area
+    _, point = np.unique(triangles.reshape(-1, 3).round(9), axis=0, return_inverse=True)
+    around = np.zeros((point.max(initial=-1) + 1, 3))
+    np.add.at(around, point.ravel(), np.repeat(flat, 3, axis=0))
+    normal = around[point.reshape(-1, 3)].sum(axis=1)
+    return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
