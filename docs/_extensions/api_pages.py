@@ -16,7 +16,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -105,10 +105,8 @@ def members_of(fullname: str) -> Members:
             elif public is not None and member not in inherited.setdefault(public, []):
                 inherited[public].append(member)
     inherited = {home: [name for name in names if name not in shown] for home, names in inherited.items()}
-    methods = [name for name, value in shown.items() if not hasattr(value, "__get__") or callable(value)]
-    methods += [name for name, value in shown.items() if isinstance(value, classmethod | staticmethod)]
-    methods = [name for name in shown if name in methods]
-    attributes = [name for name in shown if name not in methods]
+    attributes = [name for name, value in shown.items() if isinstance(value, property | cached_property)]
+    methods = [name for name in shown if name not in attributes]
     return Members(methods, attributes, {home: names for home, names in inherited.items() if names})
 
 
