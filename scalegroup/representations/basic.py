@@ -123,6 +123,9 @@ class Regular(Representation):
 def on_scales(representation: Representation) -> bool:
     """Whether a field of this representation holds a copy for each scale of the window.
 
+    Args:
+        representation: any representation of a `ScaleTranslationGroup`.
+
     Example:
         >>> group = ScaleTranslationGroup(dim=1, num_scales=3)
         >>> on_scales(group.regular), on_scales(group.scalar)
