@@ -71,7 +71,7 @@ class Shown:
         for axis, place in zip(screen, self.places[0], strict=True):
             edge = np.abs(place).max() + 0.5 * (place[1] - place[0] if len(place) > 1 else 1.0)
             inside = inside[..., None] * np.where(np.abs(axis / factor) <= edge, 1.0, np.nan)  # nan is not drawn
-        pixels: Array = (values.numpy() * inside).squeeze(0) if len(screen) == 3 else values.numpy() * inside
+        pixels: Array = (values.numpy() * inside).reshape([len(axis) for axis in screen[-2:]])
         return pixels
 
     @property
@@ -156,6 +156,9 @@ def _screen(volume: tuple[int, ...], known: bool) -> Axes:
 
 def _in_field(net: torch.nn.Module, x: Tensor | None, scale: float | None) -> FieldType:
     """The type of the input: the network's own, or scalars as its first convolution reads them."""
+    if x is not None and (not isinstance(x, Tensor) or x.ndim not in (3, 4, 5)):
+        received = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise ScaleGroupError("a tensor x, (batch, channels, *space)", received, "add the axes that are missing")
     own: Any = getattr(net, "in_type", None)
     field = own if isinstance(own, FieldType) else None
     if field is None:
@@ -172,10 +175,9 @@ def _in_field(net: torch.nn.Module, x: Tensor | None, scale: float | None) -> Fi
     if has_scales(field):
         raise ScaleGroupError("a network of plain volumes, for an x of your own", str(field), "leave x out")
     dim = group_of(field).dim
-    if not isinstance(x, Tensor) or x.ndim != dim + 2 or x.shape[1] != field.size or min(x.shape[2:]) < 3:
-        received = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+    if x.ndim != dim + 2 or x.shape[1] != field.size or min(x.shape[2:]) < 3:
         hint = "at least 3 voxels along each axis"
-        raise ScaleGroupError(f"x of shape (batch, {field.size}, {dim} axes of space)", received, hint)
+        raise ScaleGroupError(f"x of shape (batch, {field.size}, {dim} axes of space)", tuple(x.shape), hint)
     return field
 
 
