@@ -193,7 +193,7 @@ class ScaleTranslationGroup(Group):
 
         Raises:
             ScaleGroupError: if `t` has another length, `s` is no power of the base, or `k` is not in
-            `rotations`.
+                `rotations`.
         """
         zero = (0.0,) * self.dim
         shift = zero if t is None else as_like(zero, t, "t is the translation, one number per axis")

@@ -123,7 +123,7 @@ def check_equivariance(
     eval mode and float64.
 
     Args:
-        module: a layer or a network, trained or not; also one without types, such as MONAI's `UNet`, given `dim` and
+        module: a layer or a network, trained or not; also one without types, such as MONAI's U-Net, given `dim` and
             `channels`.
         scale: the factor. Default: the base of the group.
         protocol: "blobs", "lattice" or "torus", see `equivariance_error`. Default "blobs".

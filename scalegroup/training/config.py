@@ -102,8 +102,8 @@ class ModelConfig:
     """Which network.
 
     Args:
-        name: "scale" for `scalegroup.models.UNet`, "plain" for MONAI's `UNet`, "channels" for
-            `scalegroup.models.ScaleChannels` around MONAI's `UNet`.
+        name: "scale" for `scalegroup.models.UNet`, "plain" for MONAI's U-Net, "channels" for
+            `scalegroup.models.ScaleChannels` around MONAI's U-Net.
         channels: feature maps per level; default (16, 32, 64).
         strides: downsampling between levels, one less than channels.
         num_res_units: residual units per level, as in MONAI; default 0.

@@ -41,7 +41,7 @@ def field_type(
 
     Raises:
         FieldTypeError: if it is no field type of escnn, if we do not have its group, or if the number of equal
-        neighbours is no multiple of `num_scales`.
+            neighbours is no multiple of `num_scales`.
 
     Example:
         >>> from scalegroup.interop.escnn import EscnnGroup

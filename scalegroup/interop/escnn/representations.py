@@ -46,7 +46,7 @@ class EscnnRepresentation(Rotational):
 
     Raises:
         ScaleGroupError: if K is not from escnn, escnn builds nothing by the name alone, there are no irreps, or Q is
-        not orthogonal or has another size.
+            not orthogonal or has another size.
 
     Example:
         >>> from scalegroup.groups import ScaleTranslationGroup
