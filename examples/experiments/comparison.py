@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from comparison_page import ROWS, write_page
+from comparison_points import measure_points
 from torch import Tensor
 
 import scalegroup as sg
@@ -289,8 +290,10 @@ def main() -> None:
             row = {"changes": changes(case, seeds, size), "costs": costs(case, rounds, volume), "works": works(case)}
             rows[name] = row | {"machine": machine(1, "cpu")}
             bar.advance(task)
+        points = measure_points(seeds, 100 if options.quick else 500)
+        rows["points"] = rows.get("points", {}) | {name: row for name, row in points.items() if name in found}
     options.results.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps({name: rows[name] for name in ROWS if name in rows}, indent=1) + "\n")
+    kept.write_text(json.dumps({name: rows[name] for name in (*ROWS, "points") if name in rows}, indent=1) + "\n")
     console.print(write_page(options.results, rows), markup=False)
 
 

@@ -27,11 +27,12 @@ def test_layers_are_measured(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "comparison.json").read_text())
-    assert list(rows) == ["plain", "ours", "escnn"]
+    assert list(rows) == ["plain", "ours", "escnn", "points"]
     scaled, turned = "layer, scaled by 0.9", "layer, turned by 90°"
     assert rows["ours"]["changes"][scaled] < 1e-3 < rows["plain"]["changes"][scaled]
     assert rows["escnn"]["changes"][turned] < 1e-4 < rows["ours"]["changes"][turned]
     assert rows["ours"]["works"]["torch.export"]
+    assert rows["points"]["ours"]["scaled by √2"] < 1e-10 < 0.1 < rows["points"]["ours"]["turned at random"]
 
 
 def test_what_nobody_measured_is_not_shown(tmp_path: Path) -> None:
