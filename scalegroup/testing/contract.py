@@ -147,7 +147,13 @@ def require(holds: Any, law: str, received: object, hint: str, subject: object) 
     """
     __tracebackhide__ = True
     if not holds:
-        raise BrokenLaw(law, received, hint, repr(subject))
+        raise BrokenLaw(law, received, hint, _shown(subject))
+
+
+def _shown(subject: object) -> str:
+    """Its repr, and its class where an inherited repr names another one."""
+    text, name = repr(subject), type(subject).__name__
+    return text if name in text or isinstance(subject, str) else f"{text}, of the class {name}"
 
 
 @contextmanager
@@ -170,7 +176,7 @@ def must_run(law: str, hint: str, subject: object) -> Iterator[None]:
     except BrokenLaw:
         raise
     except Exception as error:
-        raise BrokenLaw(law, f"{type(error).__name__}: {error}", hint, repr(subject)) from error
+        raise BrokenLaw(law, f"{type(error).__name__}: {error}", hint, _shown(subject)) from error
 
 
 def round_trips(value: Any, names: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:

@@ -103,12 +103,23 @@ def elements(group: Group, max_exponent: int = 4, max_translation: float = 8.0) 
     if isinstance(group, ScaleTranslationGroup):
         shift = st.lists(st.floats(-max_translation, max_translation, width=32), min_size=group.dim, max_size=group.dim)
         rotation = elements(group.rotations)
-        return st.builds(lambda t, m, k: group.element(t, group.base**m, k), shift, steps, rotation)
+        return _moves(group, shift, steps, rotation)
     if isinstance(group, CompactGroup) and group.order is not None:
         return st.sampled_from(group.elements)
     if isinstance(group, ScaleGroup) and group.base is not None:
         return steps.map(group.element)
     return st.integers(0, 2**32 - 1).map(lambda seed: group.sample(np.random.default_rng(seed)))
+
+
+@st.composite  # Hypothesis then prints the elements, not how they were drawn
+def _moves(
+    draw: st.DrawFn,
+    group: ScaleTranslationGroup,
+    shift: SearchStrategy[list[float]],
+    steps: SearchStrategy[int],
+    rotation: SearchStrategy[Element],
+) -> Element:
+    return group.element(draw(shift), group.base ** draw(steps), draw(rotation))
 
 
 def representations(

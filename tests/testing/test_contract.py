@@ -103,7 +103,9 @@ def test_a_twin_that_is_not_broken_is_noticed() -> None:
 
 def test_the_test_that_must_reject_can_be_named() -> None:
     contract = GroupContract.of(WrongInverse([(-2, 1)]))
-    assert assert_rejected(contract, "test_inverse_undoes").law == "g @ ~g == e == ~g @ g"
+    failure = assert_rejected(contract, "test_inverse_undoes")
+    assert failure.law == "g @ ~g == e == ~g @ g"
+    assert str(failure).endswith("for: SignedPermutations.c4(), of the class WrongInverse")
     with pytest.raises(AssertionError, match="expected: test_product_is_associative rejects what"):
         assert_rejected(contract, "test_product_is_associative")
     with pytest.raises(AssertionError, match="for another reason than 'associative'"):
