@@ -16,6 +16,7 @@ from scalegroup.visual.figure import INK, SIZE, Array, Picture, limits, new_figu
 
 SIDE = 1.3  # of a slice, in inches
 OUTPUTS, INPUTS = 4, 2  # that are drawn where there are more and none are named
+LITTLE = 0.3  # of what the fullest slice holds; then another one than the middle is drawn
 PAPER = "#F7F7F7"  # zero in the diverging map
 
 
@@ -32,7 +33,8 @@ def plot_kernels(
 
     All scales have one ruler: a kernel at scale s is s times as wide, and its thin frame is where it ends. Its values
     are drawn times `s^d`, which the layer divides by, so that one function at all scales has one range of colours; a
-    row shares it, and white is zero. Of volumes the middle slice is drawn, across the first axis.
+    row shares it, and white is zero. Of volumes the middle slice across the first axis is drawn; where that holds
+    little, as of an odd function, the slice that holds most.
 
     Args:
         layer: a `GroupConv` or `GroupConvTranspose`.
@@ -70,17 +72,22 @@ def plot_kernels(
     with torch.no_grad():
         kernels = [layer.kernels(scale, tap, path).double().cpu().numpy() for scale in columns]
     dim = kernels[0].ndim - 2
-    images = [_middle(kernel) * window[scale] ** dim for kernel, scale in zip(kernels, columns, strict=True)]
-    widest = max(max(image.shape[2:]) for image in images) / 2
+    kernels = [kernel * window[scale] ** dim for kernel, scale in zip(kernels, columns, strict=True)]
+    widest = max(max(kernel.shape[2:]) for kernel in kernels) / 2
     titles = ["each scale" if layer.on_grids else f"scale {window[scale]:.3g}" for scale in columns]
 
     pairs = list(product(outputs, inputs))
     figure = new_figure(max(SIDE * len(columns) + 0.9, 2.6), (SIDE + 0.05) * len(pairs) + 0.35)
     grid = figure.subplots(len(pairs), len(columns), squeeze=False)
     for cells, (out, into) in zip(grid, pairs, strict=True):
-        bounds = signed(limits(*(image[out, into] for image in images)))
+        row = [kernel[out, into] for kernel in kernels]
+        share = _slice(row[-1]) if dim == 3 else 0.5
+        images = [kernel[int(share * len(kernel))] if dim == 3 else kernel for kernel in row]
+        bounds = signed(limits(*images))
         for axes, image in zip(cells, images, strict=True):
-            _draw(axes, image[out, into], bounds, widest)
+            _draw(axes, image, bounds, widest)
+        if share != 0.5:
+            cells[0].text(0.04, 0.04, "off the middle", transform=cells[0].transAxes, fontsize=SIZE - 2, color="0.45")
         label = f"output {out}" if count_in == 1 else f"input {into} to\noutput {out}"
         cells[0].set_ylabel(label, fontsize=SIZE, color=INK)
     for axes, title in zip(grid[0], titles, strict=True):
@@ -98,9 +105,12 @@ def _chosen(numbers: Sequence[int] | None, count: int, name: str, most: int | No
     return chosen
 
 
-def _middle(kernel: Array) -> Array:
-    """`(out, in, height, width)`, or `(out, in, width)`: of volumes the middle slice."""
-    return kernel[:, :, kernel.shape[2] // 2] if kernel.ndim == 5 else kernel
+def _slice(kernel: Array) -> float:
+    """Which slice across the first axis is drawn, as a share of the kernel's width."""
+    held = np.square(kernel).sum(axis=(1, 2))
+    if held[len(held) // 2] >= LITTLE * held.max():
+        return 0.5
+    return (int(np.argmax(held)) + 0.5) / len(held)
 
 
 def _draw(axes: Any, values: Array, bounds: tuple[float, float], widest: float) -> None:

@@ -77,13 +77,14 @@ def _layers(net: torch.nn.Module) -> Iterator[EquivariantModule]:
 
 
 def _options(layer: EquivariantModule) -> str:
-    """What the layer says about itself, without its types, and the names of what it holds."""
+    """What the layer says about itself, without its types, and the names of the modules it was given."""
     text = layer.extra_repr()
     for types in (f"{layer.in_type} -> {layer.out_type}", str(layer.in_type)):
         if text.startswith(types):
             text = text[len(types) :].removeprefix(", ")
             break
-    held = [type(child).__name__ for child in layer.children()]
+    text = text.split(" | ")[0]  # the number of weights stands beside the box
+    held = [type(child).__name__ for child in layer.children() if not isinstance(child, EquivariantModule)]
     return ", ".join([*held, text] if text else held)
 
 

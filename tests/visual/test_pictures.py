@@ -16,6 +16,7 @@ import scalegroup.visual
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
+from scalegroup.models import UNet
 from scalegroup.visual import Picture, plot_field, plot_kernels, plot_layer_types, plot_network
 from scalegroup.visual.figure import limits
 
@@ -105,6 +106,15 @@ def test_kernels_between_scales_and_fields() -> None:
     assert not np.allclose(images(figure)[1], conv.kernels(1, tap=0)[0, 1].detach() * 4)
 
 
+def test_of_an_odd_kernel_another_slice_is_drawn() -> None:
+    group = ScaleTranslationGroup(dim=3, base=2.0, num_scales=2, rotations="octahedral")
+    conv = nn.GroupConv(1 * group.scalar, 1 * group.irrep("T1"))  # its kernels are those of a gradient
+    figure = plot_kernels(conv)
+    assert all(np.abs(image).max() > 0.1 * np.abs(conv.kernels().detach()).max() for image in images(figure))
+    assert texts(figure) == ["off the middle"]
+    assert np.abs(conv.kernels()[0, 0, 5].detach()).max() < 1e-6
+
+
 def test_one_kernel_for_scales_on_grids_of_their_own() -> None:
     figure = plot_kernels(nn.GroupConv(1 * HAAR.regular, 1 * HAAR.regular))
     assert [axes.get_title() for axes in figure.axes] == ["each scale"]
@@ -140,6 +150,8 @@ def test_a_network_is_its_layers_in_their_order() -> None:
     assert f"{weights} weights" in found
     assert texts(plot_network(torch.nn.Sequential(*network()))) == found
     assert len(texts(plot_network(network()[1]))) == 4
+    unet = UNet(spatial_dims=2, in_channels=1, out_channels=2, channels=(2, 4), strides=(2,))
+    assert [word for word in texts(plot_network(unet)) if "_Level" in word or "|" in word] == []
 
 
 @pytest.mark.parametrize(
