@@ -25,6 +25,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.domains.python import PyObject
 from sphinx.ext.autosummary import autosummary_toc
 from sphinx.util.inspect import stringify_signature
 
@@ -64,8 +65,10 @@ def homes() -> dict[type, str]:
 
 
 @cache
-def target(written: str) -> str | None:
-    """The full name of what a docstring calls `GroupConv`, `nn.GroupConv` or `kernels.haar_grid`."""
+def target(written: str, package: str) -> str | None:
+    """The full name of what a docstring calls `GroupConv`, `nn.GroupConv` or, of its own package, `haar_grid`."""
+    if "_" in written and inspect.isfunction(places().get(f"{package}.{written}")):
+        return f"{package}.{written}"
     found = NAME.fullmatch(written)
     if found is None:
         return None
@@ -99,7 +102,12 @@ def members_of(fullname: str) -> Members:
             if member.startswith("_") or member in NEVER or not text(value):
                 continue
             public = next((homes()[c] for c in ancestors(cls) if c in homes() and member in vars(c)), None)
-            adds = member in ALWAYS or SECTION.search(text(value)) or (base is cls and public is None)
+            adds = (
+                member in ALWAYS
+                or member.startswith("test_")
+                or SECTION.search(text(value))
+                or (base is cls and public is None)
+            )
             if adds and (base is cls or base not in homes()):
                 shown.setdefault(member, value)
             elif public is not None and member not in inherited.setdefault(public, []):
@@ -128,7 +136,9 @@ def true_signature(
 
 
 def sections(app: Sphinx, what: str, name: str, value: Any, options: object, lines: list[str]) -> None:
-    """Makes a section of "Source: ..." and its indented lines."""
+    """Makes a section of "Source: ..." and its indented lines; keeps napoleon from taking "This: that" for a type."""
+    if what in ("attribute", "property"):
+        lines.insert(0, "")
     for i in reversed(range(len(lines))):
         if found := INLINE.match(lines[i]):
             end = next((j for j in range(i + 1, len(lines)) if not lines[j].startswith("    ")), len(lines))
@@ -140,9 +150,11 @@ def link_names(app: Sphinx, doctree: nodes.document) -> None:
     page = app.env.docname
     if not page.startswith("api/"):
         return
+    name = page.rpartition("/")[2]
+    package = name if name in {full.rpartition(".")[0] for full in places()} else name.rpartition(".")[0]
     for code in list(doctree.findall(nodes.literal)):
-        full = target(code.astext()) if "code" in code["classes"] else None
-        if full is not None and not page.endswith(f"/{full}") and not isinstance(code.parent, nodes.reference):
+        full = target(code.astext(), package) if "code" in code["classes"] else None
+        if full is not None and full != name and not isinstance(code.parent, nodes.reference):
             link = addnodes.pending_xref(
                 "", refdomain="py", reftype="obj", reftarget=full, refexplicit=True, refdoc=page
             )
@@ -157,8 +169,10 @@ def leave_out_of_navigation(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def configure(app: Sphinx, config: Config) -> None:
-    """Lets the templates in docs/_templates ask for the members of a class."""
+    """Lets the templates in docs/_templates ask for the members of a class; names what else docstrings list."""
     config.autosummary_context = {**config.autosummary_context, "members_of": members_of}
+    config.napoleon_attr_annotations = False  # the text says what an attribute is
+    next(field for field in PyObject.doc_field_types if field.name == "variable").label = "Attributes"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
