@@ -31,7 +31,7 @@ NOT = "not measured"
 # paper and code. escnn 1.0.11 and e3nn 0.6.0: their documentation and the code as installed.
 FEATURES = """| | scalegroup | the poster's code | SESN | escnn | e3nn |
 |---|---|---|---|---|---|
-| images of 3 axes | 1 to 3 axes | 3 | 2 | 2 and 3 | 3 |
+| axes of an image | 1 to 3 | 3 | 2 | 2, 3 | 3 |
 | equivariant to scale | yes | yes | yes | no | no |
 | equivariant to rotation | of the cube; with escnn SO(3), O(3) | no | no | SO(3), O(3) and their subgroups | O(3) |
 | voxel size in mm | any, in each call | no | no | no | when a layer is built |
@@ -47,7 +47,7 @@ def figures(rows: Mapping[str, Any], what: str) -> str:
     lines = [f"| {what} | " + " | ".join(CHANGES) + " |", "|---" * (len(CHANGES) + 1) + "|"]
     for name, title in ROWS.items():
         found = rows.get(name, {}).get("changes", {})
-        cells = [f"{found[key]:.0e}" if (key := f"{what}, {change}") in found else NOT for change in CHANGES]
+        cells = [f"{found[key]:.1g}" if (key := f"{what}, {change}") in found else NOT for change in CHANGES]
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -80,7 +80,7 @@ def points(rows: Mapping[str, Any]) -> str:
     lines = [f"| layer on points | {' | '.join(changes)} | weights | ms |", "|---" * 7 + "|"]
     for name, title in POINTS.items():
         found = rows.get("points", {}).get(name, {})
-        cells = [f"{found[change]:.0e}" if change in found else NOT for change in changes]
+        cells = [f"{found[change]:.1g}" if change in found else NOT for change in changes]
         cost = [f"{found['weights']}", f"{1e3 * found['seconds']:.2g}"] if found else [NOT, NOT]
         lines.append(f"| {title} | " + " | ".join([*cells, *cost]) + " |")
     return "\n".join(lines)
@@ -126,7 +126,12 @@ Tried with the installed packages:
 
 {works(rows)}
 
-escnn's layer is tried in a wrapper that takes tensors.
+With the versions above; escnn's layer in a wrapper that takes tensors. escnn has `export()` to plain PyTorch modules,
+which is not tried here.
+
+Which for what: for images and volumes whose objects or voxels differ in size, this library. For molecules, and wherever
+fields of high degree turn, e3nn. For images that turn, and for subgroups of rotations and mirrorings in all their
+variety, escnn; its groups work inside this library too ({{doc}}`/howto/escnn`).
 
 ## How much the output changes
 
@@ -144,7 +149,7 @@ are a third of a voxel wide.
 {figures(rows, "network")}
 
 Errors below 1e-5 are those of float32 and of the comparison itself. What the tables leave out: after a projection over
-the finite window of scales a network of ours changes by 10 to 40 % under a step of √2
+the finite window of scales a network of ours changes by 5 to 50 % under a step of √2
 ([accuracy](accuracy.md)), and so do the others that have scales.
 
 ## On points

@@ -46,7 +46,7 @@ def test_what_nobody_measured_is_not_shown(tmp_path: Path) -> None:
     }
     text = page.write_page(tmp_path, {"ours": row})
     lines = {line.split(" | ")[0]: line for line in text.splitlines()}
-    assert "| 2e-01 | not measured | not measured | not measured |" in text
+    assert "| 0.2 | not measured | not measured | not measured |" in text
     assert lines["| e3nn, voxel convolution as it comes"].count("not measured") == 3
     assert "abacus" in text
     assert text == (tmp_path / "comparison.md").read_text()
