@@ -39,7 +39,7 @@ extensions = [
     "stored_outputs",  # docs/_extensions: results of the pages that take long
     "saved_pictures",  # docs/_extensions: the picture that an example of the gallery saves
 ]
-exclude_patterns = ["_build", "_stored", "_templates", "gallery/**/*.ipynb"]
+exclude_patterns = ["_build", "_stored", "_templates", "gallery/*.ipynb"]
 nitpicky = False
 suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds functions, which cannot be pickled
 

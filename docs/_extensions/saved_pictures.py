@@ -1,4 +1,4 @@
-"""For the gallery: the picture that `examples/x.py` saves as `examples/x.png` is shown below the code that saved it."""
+"""For the gallery: the picture `x.png` that `examples/x.py` saves in its own folder is shown below the code that did so."""
 
 from __future__ import annotations
 
