@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 SIZE = 9  # of letters, in points
+WIDE = 6.5  # inches
 LETTERS = 12  # in an inch of a heading
 INK = "#333333"  # of letters
 ACCENT = "#0072B2"  # of arrows; a blue of Okabe and Ito (2008)
@@ -38,7 +39,8 @@ class Picture(Figure):
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""
         png = BytesIO()
-        self.savefig(png, format="png", dpi=130, bbox_inches="tight", pad_inches=0.05)
+        dpi = 130 if self.get_figwidth() > WIDE else 100  # pages shrink wide ones: letters are then equally large
+        self.savefig(png, format="png", dpi=dpi, bbox_inches="tight", pad_inches=0.12)
         return png.getvalue()
 
 

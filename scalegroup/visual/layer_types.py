@@ -88,7 +88,7 @@ def plot_layer_types() -> Picture:
             x - SHEAR / 2,
             y - HEIGHT / 2 - 0.04,
             f"scale {value:.3g}",
-            fontsize=SIZE - 2,
+            fontsize=SIZE - 1,
             color="0.35",
             ha="center",
             va="top",
@@ -121,7 +121,7 @@ def _draw_stack(axes: Any, stack: _Stack, x: float, kernels: str | bool) -> None
             radius = WIDEST * SCALES[one] / SCALES[-1]
             look: dict[str, Any] = {"fill": False, "edgecolor": KERNEL, "linewidth": 1.1, "zorder": 3}
             axes.add_patch(Ellipse((cx, cy), 2 * radius * w * 0.8, 2 * radius * h, **look))
-    axes.text(x + (WIDTH + SHEAR) / 2, -0.36, stack.name, fontsize=SIZE, color=INK, ha="center", family="monospace")
+    axes.text(x + (WIDTH + SHEAR) / 2, -0.36, stack.name, fontsize=SIZE + 1, color=INK, ha="center", family="monospace")
 
 
 def _draw_layer(axes: Any, layer: _Layer, ends: tuple[_Stack, ...], x: float, step: float) -> None:
@@ -136,5 +136,5 @@ def _draw_layer(axes: Any, layer: _Layer, ends: tuple[_Stack, ...], x: float, st
     name, call = layer.name.split("\n")
     top = len(SCALES) * STOREY + 0.18
     axes.text(middle, top, name, fontsize=SIZE + 1, color=INK, ha="center", weight="bold")
-    axes.text(middle, top - 0.2, call, fontsize=SIZE - 1, color=INK, ha="center", family="monospace")
-    axes.text(middle, -0.52, layer.words, fontsize=SIZE, color="0.3", ha="center", va="top", linespacing=1.3)
+    axes.text(middle, top - 0.2, call, fontsize=SIZE, color=INK, ha="center", family="monospace")
+    axes.text(middle, -0.52, layer.words, fontsize=SIZE + 1, color="0.3", ha="center", va="top", linespacing=1.3)
