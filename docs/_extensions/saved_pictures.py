@@ -1,4 +1,4 @@
-"""For the gallery: the picture `x.png` that `examples/x.py` saves in its own folder is shown below the code that did so."""
+"""For the gallery: what `examples/x.py` saves as `x.png` in its own folder is shown below the code that saved it."""
 
 from __future__ import annotations
 
