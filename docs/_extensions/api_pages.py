@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 from docutils import nodes
@@ -26,6 +27,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.domains.python import PyObject
+from sphinx.environment import BuildEnvironment
 from sphinx.ext.autosummary import autosummary_toc
 from sphinx.util.inspect import stringify_signature
 
@@ -162,6 +164,19 @@ def link_names(app: Sphinx, doctree: nodes.document) -> None:
             link += code
 
 
+def shortcut(
+    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, shown: nodes.Element
+) -> nodes.Element | None:
+    """Follows a name such as `scalegroup.FieldType` to the page of the package where it is described."""
+    written = node.get("reftarget", "")
+    value = locate(written) if node.get("refdomain") == "py" and written.startswith("scalegroup.") else None
+    full = next((full for full, public in places().items() if public is value and full != written), None)
+    if value is None or full is None:
+        return None
+    full = homes().get(value, full) if inspect.isclass(value) else full
+    return env.domains.python_domain.resolve_xref(env, node["refdoc"], app.builder, "obj", full, node, shown)
+
+
 def leave_out_of_navigation(app: Sphinx, doctree: nodes.document) -> None:
     """Removes the hidden list of contents that autosummary writes; its tables link to the same pages."""
     for contents in list(doctree.findall(autosummary_toc)):
@@ -183,5 +198,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", true_signature)
     app.connect("autodoc-process-docstring", sections, priority=400)  # before napoleon reads them
     app.connect("doctree-read", link_names)
+    app.connect("missing-reference", shortcut)
     app.connect("doctree-read", leave_out_of_navigation, priority=400)  # before the lists of contents are collected
     return {"parallel_read_safe": True}

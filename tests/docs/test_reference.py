@@ -11,6 +11,7 @@ import re
 import sys
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
+from pydoc import locate
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -138,6 +139,25 @@ def test_every_package_has_a_page() -> None:
 def test_the_pages_are_in_the_contents() -> None:
     contents = (API / "index.md").read_text()
     assert [name for name in PAGES if f"\n{name}\n" not in contents] == []
+
+
+def broken_references(text: str) -> list[str]:
+    """The names of the library that a page refers to, and that do not exist."""
+    names = re.findall(r":?py:\w+[:}]`(?:[^`<]*<)?~?(scalegroup[\w.]*)>?`", text)
+    return [name for name in names if locate(name) is None]
+
+
+def test_pages_refer_to_what_exists() -> None:
+    for extra in {name for names in EXTRAS.values() for name in names}:
+        pytest.importorskip(extra, reason="an optional extra")
+    pages = [path for path in API.parent.rglob("*") if path.suffix in (".md", ".rst") and "generated" not in path.parts]
+    broken = {str(path.relative_to(API.parent)): broken_references(path.read_text()) for path in pages}
+    assert {page: names for page, names in broken.items() if names} == {}
+
+
+def test_a_reference_to_what_is_gone_is_noticed() -> None:
+    page = "{py:class}`scalegroup.nn.GroupConv`, {py:func}`this <scalegroup.nn.lost>`, :py:mod:`~scalegroup.no`"
+    assert broken_references(page) == ["scalegroup.nn.lost", "scalegroup.no"]
 
 
 # Negative twins: the checks above, on a package and pages made up to be wrong.
