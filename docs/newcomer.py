@@ -71,7 +71,7 @@ def follow(steps: Sequence[Step], folder: Path) -> list[tuple[Step, float, int]]
     for number, step in enumerate(steps):
         start, end = time.monotonic(), f"end of step {number}"
         command = f"cat > {step.file} <<'END-OF-FILE'\n{step.text}END-OF-FILE" if step.file else step.text
-        shell.stdin.write(f"{command}\necho; echo {end} $?\n")
+        shell.stdin.write(f"{command}\nstatus=$?; echo; echo {end} $status\n")
         shell.stdin.flush()
         for line in shell.stdout:
             if line.startswith(end):

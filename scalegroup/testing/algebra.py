@@ -39,7 +39,8 @@ class _ValueContract(Contract):
 class GroupContract(_ValueContract):
     """The laws of a group, its action and its values, as inheritable pytest tests.
 
-    `(f g) h = f (g h)`, `g e = g = e g`, `g g⁻¹ = e`, `(g h) x = g (h x)`, on random elements.
+    `(f g) h = f (g h)`, `g e = g = e g`, `g g⁻¹ = e`, `(g h) x = g (h x)`, on random elements. You write
+    `make_group`; you may write `make_twin`, a group broken on purpose, which the tests must reject (`Contract`).
 
     Attributes:
         samples: how many random elements (and pairs and triples of them) each law is tested on. Default 8.
@@ -152,7 +153,8 @@ class GroupContract(_ValueContract):
 class RepresentationContract(_ValueContract):
     """The laws of a representation and its values, as inheritable pytest tests.
 
-    `ρ(e) = 1` and `ρ(g) ρ(h) = ρ(g h)`; on a truncated window of scales in the rows of `Representation.overlap`.
+    `ρ(e) = 1` and `ρ(g) ρ(h) = ρ(g h)`; on a truncated window of scales in the rows of `Representation.overlap`. You
+    write `make_representation`; you may write `make_twin`, which the tests must reject (`Contract`).
 
     Attributes:
         samples: how many random elements (and pairs of them) each law is tested on. Default 8.

@@ -17,7 +17,8 @@ class BasisContract(Contract):
 
     The integrals are taken again by a rule of the contract's own (Gauss-Legendre on panels of half a width), so
     functions and transfer functions are tested against each other. Kinks that do not lie at multiples of 1/2 need a
-    larger tolerance.
+    larger tolerance. You write `make_basis`; you may write `make_twin`, a basis broken on purpose, which the tests must
+    reject (`Contract`).
 
     Attributes:
         tolerance: allowed error, relative to the largest value. Default 1e-10.

@@ -12,7 +12,9 @@ class LayerContract(ModuleTests, EquivarianceTests):
     Equivariance is measured on the lattice (`equivariance_error`) and must stay below the layer's `declared_error`;
     the same measurement must fail without acting on the output, and for the layer followed by a plain 3-tap
     convolution (or by a gain that grows with the scale, where each scale has a grid of its own and plain convolutions
-    are equivariant). Class attributes change what is tested:
+    are equivariant). You write `make_layer(field)`; you may write `make_field(group)`, the type of the input, and
+    `make_twin(field)`, the layer broken on purpose, which the tests must reject (`Contract`). Class attributes change
+    what is tested:
 
     Attributes:
         dims: dimensions of space; the cheap tests use the first, compile and export the last. Default 1, 2, 3.
@@ -33,9 +35,13 @@ class LayerContract(ModuleTests, EquivarianceTests):
         BrokenLaw: by each test; it says what was expected, what was received, and what to do.
 
     Example:
-        >>> import scalegroup as sg
+        >>> import torch, scalegroup as sg
         >>> class TestBlur(LayerContract):
         ...     def make_layer(self, field):
         ...         return sg.nn.ScaleBlurPool(field)
+        ...     def make_twin(self, field):  # as wide on all scales
+        ...         return torch.nn.AvgPool1d(3, stride=2, padding=1)
+        ...     dims = (1,)
         >>> TestBlur().test_equivariance()
+        >>> TestBlur().test_twin_is_rejected()
     """

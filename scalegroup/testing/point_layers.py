@@ -10,7 +10,9 @@ class PointLayerContract(PointModuleTests, PointEquivarianceTests):
     """The tests of an equivariant layer on point clouds, to inherit: `LayerContract` for `layer(x, pos, batch)`.
 
     Between points nothing is interpolated, so that the layer must transform exactly, up to rounding; the same
-    measurements must fail where nothing is done to the output. Class attributes change what is tested:
+    measurements must fail where nothing is done to the output. You write `make_layer(field)`; you may write
+    `make_field(group)`, `make_twin(field)`, the layer broken on purpose (`Contract`), and `run_layer` for other
+    arguments. Class attributes change what is tested:
 
     Attributes:
         dims: dimensions of space; most tests use the last. Default 1, 2, 3.
