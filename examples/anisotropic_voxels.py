@@ -20,16 +20,19 @@ from scalegroup.testing import Blobs, centred
 # %%
 # An object that is known as a formula, so that both scans of it are exact: cubes of 1 mm, and slices of 3 mm.
 thin, thick = (1.0, 1.0, 1.0), (3.0, 1.0, 1.0)  # mm
-thing = Blobs.random(1 * sg.ScaleTranslationGroup(dim=3).scalar, radius=8.0, width=(2.5, 3.5), count=12)
-scans = {
-    spacing: thing.sample([centred(round(45 / size), size) for size in spacing]).float() for spacing in (thin, thick)
-}
-print("The two scans have", " and ".join("×".join(map(str, scan.shape[2:])) for scan in scans.values()), "voxels.")
+image = 1 * sg.ScaleTranslationGroup(dim=3).scalar
+thing = Blobs.random(image, radius=8.0, width=(2.5, 3.5), count=12)
+scans = {}
+for spacing in (thin, thick):
+    places = [centred(round(45 / size), size) for size in spacing]  # in mm from the middle
+    scans[spacing] = thing.sample(places).float()
+for scan in scans.values():
+    print("a scan of", "×".join(map(str, scan.shape[2:])), "voxels")
 
 # %%
 # Random weights are enough to see it: whatever a network has learned, it computes the same way.
 torch.manual_seed(0)
-net = sg.models.UNet(spatial_dims=3, in_channels=1, out_channels=3, channels=(4, 8), strides=(2,), norm="batch").eval()
+net = sg.models.UNet(3, 1, 3, channels=(4, 8), strides=(2,), norm="batch").eval()
 with torch.no_grad():
     wanted = net(scans[thin], spacing=thin)
     told, untold = net(scans[thick], spacing=thick), net(scans[thick])
@@ -38,7 +41,7 @@ with torch.no_grad():
 # The answer on cubes is brought to the thick slices, where the others are, and compared away from the border.
 there = resample(wanted, told.shape[2:], thick)
 middle = (..., slice(3, -3), slice(8, -8), slice(8, -8))
-errors = [float((y[middle] - there[middle]).norm() / there[middle].norm()) for y in (told, untold)]
+errors = [(y - there)[middle].norm() / there[middle].norm() for y in (told, untold)]
 print(f"With the spacing the answer differs by {errors[0]:.1%}, without it by {errors[1]:.1%}.")
 
 
@@ -50,6 +53,7 @@ def side(volume: torch.Tensor) -> np.ndarray:
 
 
 answers = {"cubes of 1 mm": there, "3 mm, told": told, "3 mm, not told": untold}
-row = visual.Panel("slices of 3 mm", side(scans[thick][:, 0]), {name: side(y.argmax(1)) for name, y in answers.items()})
+labels = {name: side(y.argmax(1)) for name, y in answers.items()}
+row = visual.Panel("slices of 3 mm", side(scans[thick][:, 0]), labels)
 figure = visual.plot_slices([row], classes=("class 1", "class 2"))
 figure.savefig("anisotropic_voxels.png", dpi=150)

@@ -20,22 +20,28 @@ from scalegroup.data import diffusion_phantom
 # A made-up scan: a ring of fibres and a straight bundle, seen along 16 directions.
 scan = diffusion_phantom((20, 20, 12), directions=16)
 x, q = torch.from_numpy(scan.signal)[None].float(), torch.from_numpy(scan.q()).float()
-print(f"{x.shape[1]} volumes of {' × '.join(map(str, x.shape[2:]))} voxels, one of them without a gradient")
+print("a scan of", x.shape[1], "volumes, one of them without a gradient")
 
 # %%
-# From signals and gradients to a map. The weights are random; the order does not matter for any weights.
+# From signals and gradients to a map; these settings are good for maps as fine as the voxels. The weights are random;
+# the order does not matter for any weights.
 torch.manual_seed(0)
-settings = {"q_pool": "origin", "q_sigma": 1.0, "q_ridge": 0.001, "voxelwise": True}  # for maps as fine as voxels
-net = sg.models.DiffusionUNet(q_channels=(8,), channels=(4, 8), strides=(2,), num_scales=2, **settings).eval()
+fine = {"q_pool": "origin", "q_sigma": 1.0, "q_ridge": 0.001, "voxelwise": True}
+net = sg.models.DiffusionUNet(q_channels=(8,), channels=(4, 8), strides=(2,), **fine).eval()
 shuffle = torch.randperm(len(q))
 with torch.no_grad():
     y = net(x, q)
     shuffled, flipped = net(x[:, shuffle], q[shuffle]), net(x, -q)
     mistaken, half = net(x[:, shuffle], q), net(x[:, ::2], q[::2])
-spread = float(y.std())
-for what, other in (("shuffled", shuffled), ("with other signs", flipped), ("of half as many", half)):
-    print(f"Gradients {what}: the map changes by {float((other - y).std()) / spread:.1g} of its own spread.")
-print(f"Signals shuffled, gradients not: by {float((mistaken - y).std()) / spread:.1g}, as it should.")
+others = {
+    "gradients shuffled": shuffled,
+    "gradients with the other sign": flipped,
+    "every second gradient left out": half,
+    "signals shuffled, gradients not": mistaken,
+}
+print("change of the map, relative to its own spread:")
+for what, other in others.items():
+    print(f"{float((other - y).std() / y.std()):9.1g}  {what}")
 
 # %%
 # A slice of the signal along one gradient, of the map, and of its change if signals and gradients no longer match.

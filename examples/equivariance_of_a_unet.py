@@ -19,9 +19,9 @@ from scalegroup import visual
 # %%
 # Ours works on several scales: here 0.71, 1, 1.41 and 2 voxels.
 torch.manual_seed(0)
-shape = {"spatial_dims": 3, "in_channels": 1, "out_channels": 2, "channels": (4, 8), "strides": (2,), "norm": "batch"}
-monai = UNet(**shape).eval()
-ours = sg.models.UNet(**shape, first=-1, num_scales=4, padding_mode="replicate").eval()
+shape = {"channels": (4, 8), "strides": (2,), "norm": "batch"}
+monai = UNet(3, 1, 2, **shape).eval()
+ours = sg.models.UNet(3, 1, 2, **shape, first=-1, num_scales=4, padding_mode="replicate").eval()
 
 # %%
 # MONAI's has no types that say what it takes, so the check has to be told.
@@ -37,8 +37,9 @@ for report in reports.values():
 # Ours is looked at twice. Scale by scale it is all but exact. The largest part of its error comes last, from the
 # projection: the output at a voxel is a mean over the scales, of which a computer has a finite window. The report says
 # what would make it smaller.
-print(f"Changed under scaling: MONAI's U-Net {reports['MONAI'].projected:.0%}, ours {reports['ours'].projected:.0%},")
-print(f"and before the projection over its scales {100 * reports['ours'].per_scale:.2g} %.")
+for name, report in reports.items():
+    print(f"{name} changes under scaling by {report.projected:.0%},")
+print(f"and before the projection over its scales {100 * report.per_scale:.2g} %.")
 
 # %%
 # What the plain network does wrong, as a picture: scaled input in, and something else than the scaled output out.

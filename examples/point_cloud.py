@@ -34,11 +34,18 @@ print(f"Twice the size is one scale further, to {error:.0e}.")
 
 # %%
 # A whole network whose scores do not depend on size or place at all: it measures each cloud in its own spacing.
-net = sg.models.PointClassifier(num_classes=5, channels=(4, 8), strides=(4, 4), sigma=4.0, relative=True)
+net = sg.models.PointClassifier(
+    num_classes=5,
+    channels=(4, 8),
+    strides=(4, 4),
+    sigma=4.0,  # spacings of the points
+    relative=True,
+)
 net = net.double().eval()
 with torch.no_grad():
     scores, others = net(small), net(3.7 * small + 50)
-print(f"Scores of a cloud 3.7 times as large, elsewhere: {float((scores - others).abs().max()):.0e} off.")
+change = float((scores - others).abs().max())
+print(f"Scores of a cloud 3.7 times as large, elsewhere: {change:.0e} off.")
 
 # %%
 # One map of the layer: scale 1 of the small cloud, scale 2 of the large one, and what that has at scale 1.

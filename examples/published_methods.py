@@ -26,7 +26,7 @@ ROUNDS = 9
 # %%
 # A method brings its own lifting layer, its own convolution and its own scales.
 def build(name: str) -> tuple[torch.nn.Module, float]:
-    """A lifting layer and a convolution of four channels, and their error under one step of their own base."""
+    """A lifting layer and a convolution, and their error under one step of their base."""
     torch.manual_seed(0)
     layers = sg.methods.get(name).parts(dim=2)
     net = torch.nn.Sequential(layers.lift(1, 4), layers.conv(4, 4)).eval()
@@ -54,7 +54,9 @@ with torch.no_grad():
 points = []
 for name, (_, error) in built.items():
     method, ratio = sg.methods.get(name), min(times[name]) / min(times["plain"])
-    print(f"{method.title:<27} {method.kind:<17} error {100 * error:8.2g} %   time {ratio:4.1f}")
+    words = f"{method.title:<27} {method.kind:<17}"
+    print(f"{words} error {100 * error:8.2g} %   time {ratio:4.1f}")
     points.append(visual.MethodPoint(method.title, method.kind, ratio, error))
-figure = visual.plot_methods({("two convolutions in 2-D", "relative error under one step of the base"): points})
+names = "two convolutions in 2-D", "relative error under one step of the base"
+figure = visual.plot_methods({names: points})
 figure.savefig("published_methods.png", dpi=150)

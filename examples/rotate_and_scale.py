@@ -34,8 +34,10 @@ print(net)
 # it needs no interpolation, so only rounding is left. Scaling errs by what kernels on a grid can hold.
 quarter = rotation_error(net, k=(-2, 1, 3))
 scaling = sg.check_equivariance(net)
-print(f"turned by 90°: {quarter.error:.0e} off (not turning the output: {quarter.trivial:.2f})")
-print(f"scaled by √2:  {scaling.per_scale:.0e} off (not scaling the output: {scaling.trivial:.2f})")
+print(f"turned by 90°: {quarter.error:.0e} off")
+print(f"    and if the output had not to be turned: {quarter.trivial:.2f}")
+print(f"scaled by √2: {scaling.per_scale:.0e} off")
+print(f"    and if the output had not to be scaled: {scaling.trivial:.2f}")
 
 # %%
 # The kernels from an image to a vector: each component has its own, and they are the same up to a rotation.

@@ -16,10 +16,10 @@ import scalegroup as sg
 from scalegroup import visual
 
 # %%
-# One line. The scales are 1, 1.41, 2 and 2.83 voxels: each grid costs less than the one before, so that four scales of
-# a volume cost one and a half times the network (``summary`` tells).
+# One line. The scales are 1, 1.41, 2 and 2.83 voxels. Each grid costs less than the one before: four scales of an image
+# cost twice the network, of a volume one and a half times.
 torch.manual_seed(0)
-monai = UNet(spatial_dims=2, in_channels=1, out_channels=2, channels=(8, 16), strides=(2,), norm="batch").eval()
+monai = UNet(2, 1, 2, channels=(8, 16), strides=(2,), norm="batch").eval()
 net = sg.models.ScaleChannels(monai, spatial_dims=2, first=0, num_scales=4).eval()
 print(net.summary(space=(64, 64)))
 
@@ -30,7 +30,8 @@ before = sg.check_equivariance(monai, scale=2**0.5, dim=2, channels=1)
 after = sg.check_equivariance(net)
 wide = sg.check_equivariance(sg.with_window(net, num_scales=8, first=-2))
 print(f"MONAI's U-Net changes by {before.projected:.0%} under scaling by √2.")
-print(f"In ScaleChannels each scale changes by {100 * after.per_scale:.2g} %, their mean by {after.projected:.0%},")
+print(f"In ScaleChannels each scale changes by {100 * after.per_scale:.2g} %,")
+print(f"their mean by {after.projected:.0%},")
 print(f"and with eight scales in place of four by {wide.projected:.0%}.")
 
 # %%

@@ -13,6 +13,7 @@ import torch
 from rich import print
 from rich.progress import track
 from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
 
 import scalegroup as sg
 from scalegroup import visual
@@ -24,7 +25,7 @@ STEPS, SIZES = 150, (0.5, 0.71, 1.0, 1.41, 2.0)
 # Images with one disc (class 1) and one ring (class 2) on noise. To tell them apart, a network has to look as far as
 # the hole is wide. The canvas grows with what is drawn on it, as a scan of a larger head has more voxels.
 def draw(count: int, size: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Images `(count, 1, side, side)` and labels `(count, side, side)`; at size 1 radii are 8 to 10 pixels."""
+    """Images and labels; at size 1 the radii are 8 to 10 pixels of 48."""
     side = round(48 * size)
     y, x = np.mgrid[:side, :side] / size
     labels = np.zeros((count, side, side), dtype=np.int64)
@@ -45,7 +46,7 @@ def train(name: str, net: torch.nn.Module) -> None:
     weights = torch.tensor([0.1, 1.0, 1.0])  # most pixels are background
     for _ in track(range(STEPS), f"training {name}", transient=True):
         images, labels = draw(8, 1.0, rng)
-        loss = torch.nn.functional.cross_entropy(net(images), labels, weights)
+        loss = cross_entropy(net(images), labels, weights)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -56,13 +57,13 @@ def dice(net: torch.nn.Module, size: float) -> list[float]:
     images, labels = draw(16, size, np.random.default_rng(1))
     with torch.no_grad():
         found = net.eval()(images).argmax(1)
-    truth, found = (torch.nn.functional.one_hot(label, 3)[..., 1:] for label in (labels, found))
+    truth, found = (one_hot(label, 3)[..., 1:] for label in (labels, found))
     return (2 * (truth * found).sum((1, 2)) / (truth + found).sum((1, 2))).mean(1).tolist()
 
 
 torch.manual_seed(0)
 nets = {
-    "plain": sg.methods.unet("plain", dim=2, out_channels=3, channels=(8, 16, 32), strides=(2, 2)),
+    "plain": sg.methods.unet("plain", 2, 1, 3, channels=(8, 16, 32), strides=(2, 2)),
     "ours": sg.models.UNet(2, 1, 3, channels=(8, 16), strides=(2,)),
 }
 for name, net in nets.items():
@@ -70,9 +71,11 @@ for name, net in nets.items():
 
 # %%
 # Ours stays where it was; the plain network knows the size that it was shown.
-curves = [visual.Curve(name, {size: dice(net, size) for size in SIZES}) for name, net in nets.items()]
+curves = []
 print("Dice at size", "  ".join(f"{size:4g}" for size in SIZES))
-for curve in curves:
-    print(f"{curve.name:>12}", "  ".join(f"{np.mean(curve.dice[size]):.2f}" for size in SIZES))
+for name, net in nets.items():
+    scores = {size: dice(net, size) for size in SIZES}
+    print(f"{name:>12}", "  ".join(f"{np.mean(score):.2f}" for score in scores.values()))
+    curves.append(visual.Curve(name, scores))
 figure = visual.plot_dice_curves(curves)
 figure.savefig("train_on_one_size.png", dpi=150)
