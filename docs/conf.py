@@ -78,6 +78,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,  # a page that needs a network
     "show_signature": False,
     "abort_on_example_error": True,
     "plot_gallery": True,
@@ -87,6 +88,8 @@ sphinx_gallery_conf = {
 # Look
 html_theme = "furo"
 html_title = "scalegroup"
+html_favicon = "_static/logo.svg"
+html_logo = "_static/logo.svg"
 # Formulas need no network: the package holds the files of MathJax. (As an extension it would forbid `-j 2`.)
 html_static_path = ["_static", str(Path(str(find_spec("sphinx-mathjax-offline").origin)).parent / "static")]
 mathjax_path = "mathjax/tex-chtml.js"
