@@ -137,7 +137,7 @@ def measured(net: torch.nn.Module, size: int, **options: Any) -> EquivarianceErr
 
 def calibration(field: sg.FieldType, size: int) -> torch.Tensor:
     """One batch of blobs for the running statistics."""
-    return Blobs.random(field, 0.25 * size, WIDTHS, batch=2, seed=1).sample([centred(size)] * 3).float()
+    return Blobs.random(field, 0.25 * size, WIDTHS, batch=2, seed=1).sample([centred(size)] * field.group.dim).float()
 
 
 def table(heads: Row, rows: Iterator[Row]) -> str:

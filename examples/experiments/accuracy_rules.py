@@ -28,6 +28,8 @@ from scalegroup.testing import equivariance_error
 
 BAND, ALL = math.pi / 2, 0.9 * math.pi  # radians per voxel: what the rules promise, and all that a grid holds
 WIDE = 24  # voxels: nothing is cut off
+MEANS = {2: torch.nn.AvgPool2d, 3: torch.nn.AvgPool3d}
+MAXIMA = {2: torch.nn.MaxPool2d, 3: torch.nn.MaxPool3d}
 HEADS = ("rule", "", "setting", "measured here", "contract")
 KEPT, BROKEN, LIMIT, REDUCED = "kept", "broken", "limit", "reduced"
 
@@ -90,6 +92,7 @@ class Rules:
 
     def __init__(self, size: int, seeds: int, volume: int, dim: int = 3) -> None:
         self.size, self.seeds, self.volume = size, seeds, volume
+        self.dim = dim
         self.group = sg.ScaleTranslationGroup(dim, base=1 / 0.9, num_scales=4)
         self.image, self.hidden = 2 * self.group.scalar, 4 * self.group.regular
 
@@ -155,7 +158,7 @@ class Rules:
                 return nn.Sequential(*parts)
 
             name = f"{layers} layer{'s' * (layers > 1)}"
-            yield "factor of the kernels", BROKEN, f"s^(-d/2), {name}", self.torus(partial(make, 1.5)), "a power of s"
+            yield "factor of the kernels", BROKEN, f"s^(-d/2), {name}", self.torus(partial(make, self.dim / 2)), "a power of s"
             yield "factor of the kernels", KEPT, f"s^-d, {name}", self.torus(partial(make, 0.0)), ""
 
     def strides(self) -> Iterator[Row]:
@@ -164,8 +167,8 @@ class Rules:
         kinds: list[tuple[str, str, str, Callable[[], nn.EquivariantModule]]] = [
             (BROKEN, "convolution, sigma 1 in units of its input", "0.32", partial(self.conv, 0.5)),
             (KEPT, "convolution, sigma 1 in units of its output", "", partial(self.conv, 1.0)),
-            (BROKEN, "mean of 2×2×2 voxels", "", lambda: Plain(hidden, torch.nn.AvgPool3d(2))),
-            (BROKEN, "maximum of 2×2×2 voxels", "", lambda: Plain(hidden, torch.nn.MaxPool3d(2))),
+            (BROKEN, "mean of 2×2×2 voxels", "", lambda: Plain(hidden, MEANS[self.dim](2))),
+            (BROKEN, "maximum of 2×2×2 voxels", "", lambda: Plain(hidden, MAXIMA[self.dim](2))),
             (BROKEN, "the same Gaussian at all scales", "0.06", partial(FixedBlur, hidden)),
             (
                 KEPT,
@@ -223,7 +226,7 @@ class Rules:
             (KEPT, "instance norm, canvas grows with the content", nn.InstanceNorm, "torus"),
             (KEPT, "batch norm in eval mode, canvas fixed", nn.BatchNorm, "blobs"),
         )
-        group = sg.ScaleTranslationGroup(base=2.0, num_scales=3)
+        group = sg.ScaleTranslationGroup(self.dim, base=2.0, num_scales=3)
         image, hidden = 1 * group.scalar, 4 * group.regular
         for kind, name, norm, protocol in cases:
             torch.manual_seed(0)
@@ -236,7 +239,7 @@ class Rules:
     def published(self) -> Iterator[Row]:
         """The poster's U-Net as its code has it; random weights after one calibration pass."""
         torch.manual_seed(0)
-        net = sg.methods.unet("wimmer2022", dim=3, in_channels=1, out_channels=2)
+        net = sg.methods.unet("wimmer2022", dim=self.dim, in_channels=1, out_channels=2)
         calibrated(net, calibration(1 * self.group.scalar, self.volume))
         options: dict[str, Any] = {"scale": 1 / 0.9, "size": self.volume, "dtype": torch.float32, "out_spacing": 1.0}
         report = sg.check_equivariance(net, **options)
@@ -279,7 +282,9 @@ class Rules:
             for num_scales in (4, 6):
                 torch.manual_seed(0)
                 options: dict[str, Any] = {"sampling": "uniform", "first": 0, "num_scales": num_scales, **EXACT}
-                unet = sg.models.UNet(3, 1, 2, channels, strides, scale_pool=None, admissible=admissible, **options)
+                unet = sg.models.UNet(
+                    self.dim, 1, 2, channels, strides, scale_pool=None, admissible=admissible, **options
+                )
                 calibrated(unet, calibration(unet.in_type, self.volume))
                 errors = measured(unet, self.volume)
                 kind = REDUCED if admissible else LIMIT
@@ -319,10 +324,10 @@ class Rules:
 def main() -> None:
     """All rules, as one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes: does it run?")
+    parser.add_argument("--quick", action="store_true", help="small and in 2-D: does it run?")
     parser.add_argument("--results", type=Path, default=None, help="folder for accuracy_rules.md")
     options = parser.parse_args()
-    rules = Rules(18, 1, 24) if options.quick else Rules(36, 3, 48)
+    rules = Rules(18, 1, 48, dim=2) if options.quick else Rules(36, 3, 48)
     text = table(HEADS, rules.rows((2, 2) if options.quick else (4, 8)))
     if options.results is not None:
         options.results.mkdir(parents=True, exist_ok=True)
