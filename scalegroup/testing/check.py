@@ -149,7 +149,7 @@ def check_equivariance(
         Limited by the projection over the truncated window: content enters and leaves it; ...
     """
     errors = equivariance_error(module, scale, protocol, **options)
-    cut = _before_projection(module)
+    cut = before_projection(module)
     before = None if cut is module else equivariance_error(cut, scale, protocol, **options)
     linear = equivariance_error(_without_activations(cut), scale, protocol, **options)
     kind = options.get("out_type") or getattr(cut, "out_type", None)
@@ -196,7 +196,7 @@ class _UpTo(torch.nn.Module):
         return caught[-1]
 
 
-def _before_projection(module: torch.nn.Module) -> torch.nn.Module:
+def before_projection(module: torch.nn.Module) -> torch.nn.Module:
     """What comes before the last projection over the scales: the module itself if it has none."""
     if isinstance(module, ScaleChannels) and module.projection is not None and module.in_type is not None:
         twin: Any = copy.deepcopy(module).eval()

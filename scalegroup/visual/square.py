@@ -9,7 +9,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import Tensor
 
 from scalegroup.errors import ScaleGroupError
-from scalegroup.testing.check import _before_projection
+from scalegroup.testing.check import before_projection
 from scalegroup.visual.figure import ACCENT, INK, SIZE, Picture, limits, new_figure, show, signed
 from scalegroup.visual.two_paths import TwoPaths, two_paths
 
@@ -77,7 +77,7 @@ def plot_commuting_square(
     """
     if not isinstance(net, torch.nn.Module):
         raise ScaleGroupError("a network, a torch.nn.Module", type(net).__name__, "a single layer will do")
-    cut = _before_projection(net)
+    cut = before_projection(net)
     paths = two_paths(net if projected else cut, x, scale, channel, index, seed, size)
     if cut is net:
         return _drawn(paths, name, "")
