@@ -28,6 +28,6 @@ def test_brain_structures_are_told_apart_and_steps_are_timed(
     assert (tmp_path / "points.png").stat().st_size > 10_000
 
 
-def test_pictures_are_drawn(experiment: Callable[..., str], tmp_path: Path, data_dir: Path) -> None:
+def test_the_picture_is_drawn(experiment: Callable[..., str], tmp_path: Path, data_dir: Path) -> None:
     experiment("points_pictures.py", "--root", str(data_dir / "brainshapes"), "--results", str(tmp_path))
-    assert {path.name for path in tmp_path.iterdir()} == {"points_clouds.png", "points_fields.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"points_clouds.png"}
