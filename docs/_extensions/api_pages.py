@@ -41,8 +41,12 @@ NAME = re.compile(r"(?:sg\.|scalegroup\.)?((?:[a-z_]+\.)*)([A-Z]\w+|(?<=\.)\w+)"
 
 @dataclass(frozen=True)
 class Members:
-    """What the page of a class lists: names of its own, and for each public base the names it inherits from there."""
+    """What the page of a class lists: names of its own, and for each public base the names it inherits from there.
 
+    `derived` tells whether it has a base class to speak of.
+    """
+
+    derived: bool
     methods: list[str]
     attributes: list[str]
     inherited: dict[str, list[str]]
@@ -117,7 +121,8 @@ def members_of(fullname: str) -> Members:
     inherited = {home: [name for name in names if name not in shown] for home, names in inherited.items()}
     attributes = [name for name, value in shown.items() if isinstance(value, property | cached_property)]
     methods = [name for name in shown if name not in attributes]
-    return Members(methods, attributes, {home: names for home, names in inherited.items() if names})
+    derived = cls.__bases__ != (object,)
+    return Members(derived, methods, attributes, {home: names for home, names in inherited.items() if names})
 
 
 def public_bases(app: Sphinx, name: str, cls: type, options: object, bases: list[Any]) -> None:
@@ -140,7 +145,7 @@ def true_signature(
 def sections(app: Sphinx, what: str, name: str, value: Any, options: object, lines: list[str]) -> None:
     """Makes a section of "Source: ..." and its indented lines; keeps napoleon from taking "This: that" for a type."""
     if what in ("attribute", "property"):
-        lines.insert(0, "")
+        lines.insert(0, "\\")  # nothing to a reader, and a first line without a colon
     for i in reversed(range(len(lines))):
         if found := INLINE.match(lines[i]):
             end = next((j for j in range(i + 1, len(lines)) if not lines[j].startswith("    ")), len(lines))
