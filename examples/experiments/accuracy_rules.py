@@ -31,10 +31,11 @@ WIDE = 24  # voxels: nothing is cut off
 MEANS = {2: torch.nn.AvgPool2d, 3: torch.nn.AvgPool3d}
 MAXIMA = {2: torch.nn.MaxPool2d, 3: torch.nn.MaxPool3d}
 HEADS = ("rule", "", "setting", "measured here", "contract")
-INTRO = """Each rule of DESIGN.md section 5, once kept and once broken: relative errors, of the worst scale inside the window, mean of
-three seeds. *limit* and *reduced*: what no rule removes, and what makes it smaller. *contract* is what that section says; it was
-measured on other networks and inputs. Layers that stride stand behind an exact lifting.
-What to do about each is in [accuracy](../accuracy.md)."""
+INTRO = """\
+Each rule of DESIGN.md section 5, once kept and once broken: relative errors of the worst scale inside the window, mean
+of three seeds. *limit* and *reduced*: what no rule removes, and what makes it smaller. *contract* is what that section
+says; it was measured on other networks and inputs. Layers that stride stand behind an exact lifting. What to do about
+each is in [accuracy](../accuracy.md)."""
 KEPT, BROKEN, LIMIT, REDUCED = "kept", "broken", "limit", "reduced"
 
 
