@@ -57,3 +57,6 @@ labels = {name: side(y.argmax(1)) for name, y in answers.items()}
 row = visual.Panel("slices of 3 mm", side(scans[thick][:, 0]), labels)
 figure = visual.plot_slices([row], classes=("class 1", "class 2"))
 figure.savefig("anisotropic_voxels.png", dpi=150)
+
+# %%
+# Where next: :doc:`/howto/spacing` and :doc:`/results/resolution_transfer`.

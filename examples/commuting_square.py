@@ -39,3 +39,6 @@ print(f"The two ways around the square differ by {100 * report.per_scale:.2g} %.
 # The same as a picture: the image and its scaled copy above, what the network makes of them below.
 figure = visual.plot_commuting_square(net, scale=group.base)
 figure.savefig("commuting_square.png", dpi=120)
+
+# %%
+# Where next: :doc:`/tutorials/01_scale_translation_group` and :doc:`/concepts/truncated_window`.

@@ -57,3 +57,6 @@ for axes, (title, volume) in zip(figure.subplots(1, len(panels)), panels.items()
     axes.set_title(title, fontsize=10)
     axes.set_axis_off()
 figure.savefig("diffusion_gradients.png", dpi=130)
+
+# %%
+# Where next: :doc:`/tutorials/10_diffusion_mri` and :doc:`/results/diffusion`.

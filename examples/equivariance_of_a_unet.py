@@ -45,3 +45,6 @@ print(f"and before the projection over its scales {100 * report.per_scale:.2g} %
 # What the plain network does wrong, as a picture: scaled input in, and something else than the scaled output out.
 figure = visual.plot_commuting_square(monai, scale=2**0.5, name="MONAI's\nU-Net")
 figure.savefig("equivariance_of_a_unet.png", dpi=120)
+
+# %%
+# Where next: :doc:`/accuracy` and :doc:`/tutorials/04_segmenting_mri`.

@@ -25,3 +25,6 @@ print(", ".join(map(str, basis.products)))
 # Surfaces on which each function is a tenth of its largest value: red above zero, blue below.
 figure = visual.plot_basis(basis, view="isosurfaces", title="Hermite-Gaussians of total degree up to 2")
 figure.savefig("hermite_basis.png", dpi=120)
+
+# %%
+# Where next: :doc:`/tutorials/02_hermite_kernels` and :doc:`/tutorials/06_own_group_and_basis`.

@@ -62,3 +62,6 @@ class TestResidual(sg.testing.LayerContract):
 lift = nn.GroupConv(1 * group.scalar, field)
 figure = visual.plot_commuting_square(nn.Sequential(lift, Careless(field)))
 figure.savefig("own_layer.png", dpi=120)
+
+# %%
+# Where next: :doc:`/tutorials/05_own_layer` and :doc:`/tutorials/07_property_tests`.

@@ -68,3 +68,6 @@ for place, (title, cloud, values) in enumerate(panels, start=1):
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=6)
 figure.savefig("point_cloud.png", dpi=150)
+
+# %%
+# Where next: :doc:`/tutorials/08_point_clouds` and :doc:`/results/points`.

@@ -60,3 +60,6 @@ for name, (_, error) in built.items():
 names = "two convolutions in 2-D", "relative error under one step of the base"
 figure = visual.plot_methods({names: points})
 figure.savefig("published_methods.png", dpi=150)
+
+# %%
+# Where next: :doc:`/howto/methods` and :doc:`/results/comparison`.

@@ -43,3 +43,6 @@ print(f"    and if the output had not to be scaled: {scaling.trivial:.2f}")
 # The kernels from an image to a vector: each component has its own, and they are the same up to a rotation.
 figure = visual.plot_kernels(net[0], outputs=range(3), inputs=[0])
 figure.savefig("rotate_and_scale.png", dpi=120)
+
+# %%
+# Where next: :doc:`/tutorials/09_rotation_and_scale_with_escnn` and :doc:`/results/similarity`.

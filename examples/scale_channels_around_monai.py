@@ -38,3 +38,6 @@ print(f"and with eight scales in place of four by {wide.projected:.0%}.")
 # The same image and the same weights, once more as a picture.
 figure = visual.plot_commuting_square(net, scale=2**0.5)
 figure.savefig("scale_channels_around_monai.png", dpi=120)
+
+# %%
+# Where next: :doc:`/howto/monai` and :doc:`/results/scale_channels`.

@@ -79,3 +79,6 @@ for name, net in nets.items():
     curves.append(visual.Curve(name, scores))
 figure = visual.plot_dice_curves(curves)
 figure.savefig("train_on_one_size.png", dpi=150)
+
+# %%
+# Where next: :doc:`/tutorials/03_classifier` and :doc:`/results/poster_hippocampus`.

@@ -63,3 +63,6 @@ speeds = [visual.Speed(m, {width: best[m, width] for width in WIDTHS}) for m in 
 speeds.append(visual.Speed(PLAIN[0], dict.fromkeys(WIDTHS, best[PLAIN])))
 figure = visual.plot_speeds({f"{CHANNELS} channels, 32³ voxels": speeds})
 figure.savefig("wide_kernels.png", dpi=150)
+
+# %%
+# Where next: :doc:`/engine` and :doc:`/results/speed`.
