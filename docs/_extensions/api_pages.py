@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from abc import ABC
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -121,7 +122,7 @@ def members_of(fullname: str) -> Members:
     inherited = {home: [name for name in names if name not in shown] for home, names in inherited.items()}
     attributes = [name for name, value in shown.items() if isinstance(value, property | cached_property)]
     methods = [name for name in shown if name not in attributes]
-    derived = cls.__bases__ != (object,)
+    derived = any(base not in (object, ABC) for base in cls.__bases__)
     return Members(derived, methods, attributes, {home: names for home, names in inherited.items() if names})
 
 
@@ -138,7 +139,8 @@ def true_signature(
 ) -> tuple[str, str | None] | None:
     """The arguments of a class whose metaclass takes any."""
     if what == "class" and arguments == "(*args, **kwargs)":
-        return stringify_signature(inspect.signature(value), show_annotation=False), returned
+        _, *parameters = inspect.signature(value.__init__).parameters.values()  # the first is self
+        return stringify_signature(inspect.Signature(parameters), show_annotation=False), returned
     return None
 
 

@@ -48,7 +48,9 @@ class MnistScale:
             protocol. Default False.
 
     Attributes:
-        train, validation, test: `LabelledImages`, normalised by the field's mean and deviation (0.0607, 0.2161).
+        train: `LabelledImages` to learn from, normalised by the field's mean and deviation (0.0607, 0.2161).
+        validation: those that choose the epoch, normalised likewise.
+        test: those to report on, normalised likewise.
         factors: the factor of each image of `train`, then `validation`, then `test`.
 
     Raises:

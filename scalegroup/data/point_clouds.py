@@ -77,7 +77,8 @@ class BrainShapes:
         path: the file that was read.
         classes: the names of the classes 0, 1, …
         clouds: all clouds, `LabelledClouds`.
-        train, test: those of these subjects.
+        train: those of the subjects to learn from.
+        test: those of the subjects to report on.
         subjects: the subject of each cloud, `(n,)`.
         sides: "left", "right" or "midline" for each cloud.
         volumes: volume of each structure in mm³, `(n,)`.

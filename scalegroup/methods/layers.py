@@ -25,8 +25,8 @@ class Layers(ABC):
         num_scales: number of scales. Default: the method's own.
 
     Attributes:
-        base, num_scales, sampling: of the group; subclasses set their defaults.
-        group: the scale-translation group of the fields.
+        group: the scale-translation group of the fields; subclasses set the defaults of `base` and `num_scales`.
+        sampling: of the group, "uniform" or "haar"; subclasses set it. Default "uniform".
 
     Raises:
         ScaleGroupError: for scales that the method cannot represent.
