@@ -19,8 +19,8 @@ import scalegroup as sg
 from scalegroup import visual
 from scalegroup.testing import equivariance_error
 
-NAMES = ("plain", "xu2014", "sosnovik2019", "bekkers2019", "sosnovik2021", "wimmer2022", "ours")
-ROUNDS = 9
+PUBLISHED = ("xu2014", "sosnovik2019", "bekkers2019", "sosnovik2021", "wimmer2022")
+NAMES, ROUNDS = ("plain", *PUBLISHED, "ours"), 9
 
 
 # %%

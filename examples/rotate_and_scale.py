@@ -40,7 +40,8 @@ print(f"scaled by √2: {scaling.per_scale:.0e} off")
 print(f"    and if the output had not to be scaled: {scaling.trivial:.2f}")
 
 # %%
-# The kernels from an image to a vector: each component has its own, and they are the same up to a rotation.
+# The kernels from an image to a vector: each component has its own, and they are the same up to a rotation. The first
+# component points out of the slices; of its kernel, which is zero in the middle one, a slice beside it is drawn.
 figure = visual.plot_kernels(net[0], outputs=range(3), inputs=[0])
 figure.savefig("rotate_and_scale.png", dpi=120)
 
