@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -19,13 +18,9 @@ def _in_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
 
 
-def test_layers_are_measured(tmp_path: Path) -> None:
+def test_layers_are_measured(experiment: Callable[..., str], tmp_path: Path) -> None:
     pytest.importorskip("escnn")
-    command = [sys.executable, str(FOLDER / "comparison.py"), "--quick", "--only", "plain", "ours", "escnn"]
-    done = subprocess.run(
-        [*command, "--results", str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    experiment("comparison.py", "--quick", "--only", "plain", "ours", "escnn", "--results", str(tmp_path))
     rows = json.loads((tmp_path / "comparison.json").read_text())
     assert list(rows) == ["plain", "ours", "escnn", "points"]
     scaled, turned = "layer, scaled by 0.9", "layer, turned by 90°"
