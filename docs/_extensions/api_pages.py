@@ -4,7 +4,8 @@ A page shows what its class adds. A method that only does what a public base cla
 to that class; what comes from PyTorch, from the standard library or from a base class that is not public and has
 nothing to say to a reader is left out.
 
-In a docstring `GroupConv` or `nn.GroupConv` is a link, and a line "Source: ..." a section as "Args:" is one.
+In a docstring `GroupConv`, `nn.GroupConv` and `docs/accuracy.md` are links, and a line "Source: ..." is a section
+as "Args:" is one.
 
 The page of a package links to the pages of its names. They are left out of the navigation beside each page: with 250
 more entries there, the site would take ten times as long to build and every page would be 100 kB larger.
@@ -38,6 +39,8 @@ NEVER = ("extra_repr", "element_type")
 SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Shape|Law|Example):", re.MULTILINE)
 INLINE = re.compile(r"^(Source|Law|Logged): (.+)")
 NAME = re.compile(r"(?:sg\.|scalegroup\.)?((?:[a-z_]+\.)*)([A-Z]\w+|(?<=\.)\w+)")
+
+PAGE = re.compile(r"docs(/[\w/]+)\.md")
 
 
 @dataclass(frozen=True)
@@ -155,20 +158,24 @@ def sections(app: Sphinx, what: str, name: str, value: Any, options: object, lin
 
 
 def link_names(app: Sphinx, doctree: nodes.document) -> None:
-    """Makes links of public names in docstrings, but not of a page to itself."""
+    """Makes links of public names and of pages in docstrings, but not of a page to itself."""
     page = app.env.docname
     if not page.startswith("api/"):
         return
     name = page.rpartition("/")[2]
     package = name if name in {full.rpartition(".")[0] for full in places()} else name.rpartition(".")[0]
     for code in list(doctree.findall(nodes.literal)):
-        full = target(code.astext(), package) if "code" in code["classes"] else None
-        if full is not None and full != name and not isinstance(code.parent, nodes.reference):
-            link = addnodes.pending_xref(
-                "", refdomain="py", reftype="obj", reftarget=full, refexplicit=True, refdoc=page
-            )
-            code.replace_self(link)
-            link += code
+        if "code" not in code["classes"] or isinstance(code.parent, nodes.reference):
+            continue
+        if found := PAGE.fullmatch(code.astext()):
+            where = {"refdomain": "std", "reftype": "doc", "reftarget": found[1], "refwarn": True}
+        elif (full := target(code.astext(), package)) and full != name:
+            where = {"refdomain": "py", "reftype": "obj", "reftarget": full}
+        else:
+            continue
+        link = addnodes.pending_xref("", refdoc=page, refexplicit=True, **where)
+        code.replace_self(link)
+        link += code
 
 
 def shortcut(

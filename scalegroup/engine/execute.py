@@ -43,7 +43,7 @@ def contract(
         ScaleGroupError: for an unknown method, for numbers that no method computes with, and where forward-mode
             derivatives (`torch.func.jvp`) are asked of a method other than dense; "auto" is dense there.
 
-    Source: DESIGN.md section 6.
+    Source: `docs/engine.md`.
 
     Example:
         >>> import torch

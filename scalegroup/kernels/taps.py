@@ -15,7 +15,7 @@ from scalegroup.symbolic.basis import Array, ComplexArray
 
 Method = Literal["auto", "sampled", "fitted"]
 
-DEFAULT_SUPPORT = 4.5  # widths; DESIGN.md section 5
+DEFAULT_SUPPORT = 4.5  # widths; docs/accuracy.md
 DEFAULT_BAND = pi / 2  # radians per voxel; the band on which the design rules promise equivariance
 SAMPLED_IS_GOOD = 1e-3  # below this error on the band, a fit gains nothing that a network would notice
 OUT_OF_BAND_WEIGHT = 1e-3  # of the amplitudes: a well-posed fit, whose gain outside stays within 10 % of the true one

@@ -1,6 +1,6 @@
 """The method of this library: the idea of Wimmer et al., by rules under which it is equivariant on a grid.
 
-Wimmer, Golkov, Dang, Zaiss, Maier, Cremers, "Scale-Equivariant Deep Learning for 3D Data", 2022, by DESIGN.md 5.
+Wimmer, Golkov, Dang, Zaiss, Maier, Cremers, "Scale-Equivariant Deep Learning for 3D Data", 2022.
 
 `F(s,x) = ∫ f(x+u) s^-d ψ(u/s) du` and `F'(s,x) = ∫ F(s,x+u) s^-d ψ(u/s) du` with kernels `ψ = Σ_f w_f ψ_f` of all
 products of Hermite-Gaussians up to a total degree of 2: a space that is closed under rotation and favours no axis.
@@ -9,7 +9,7 @@ Exact: the law of the group, up to sampling and truncation of kernels that are 4
 voxel, 2e-5 at 1.5; in the U-Net, where each scale has a grid of its own, every layer behind the lifting. Approximate:
 activations, which make frequencies that the grid cannot hold, and the ends of the window of scales.
 
-The classifier is `models.Classifier` with the mean over the scales (docs/results/mnist_scale.md), the U-Net is
+The classifier is `models.Classifier` with the mean over the scales (`docs/results/mnist_scale.md`), the U-Net is
 `models.UNet` with its defaults.
 """
 

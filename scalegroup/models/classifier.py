@@ -52,7 +52,7 @@ class Classifier(ScaleRuns):
     Raises:
         ScaleGroupError: for bad arguments.
 
-    Source: the networks of Sosnovik et al. 2019, section 5, with kernels and strides by DESIGN.md section 5.
+    Source: the networks of Sosnovik et al. 2019, section 5, with kernels and strides by `docs/accuracy.md`.
 
     Example:
         >>> import torch, scalegroup as sg

@@ -52,7 +52,7 @@ class ScaleChannels(ScaleRuns):
         projection: mode of `models.Projection`, a module like it, or None for the tuple of all outputs, each on its own
             grid, finest first; `last_grids` tells which ones, in training those of the run: labels go there by
             `engine.resample(y, *grid)`. Default "volume_confidence", which in training is the mean: the flattest
-            without a search in docs/results/scale_channels_choices.md.
+            without a search in `docs/results/scale_channels_choices.md`.
         select: which window of scales is used in eval mode. "none" (default): the one of the arguments. "spacing":
             the one that the training scans had in mm; `forward` must be given the spacing of the scan. "confidence":
             for each volume the window, of those moved by `shifts`, whose prediction is surest of its foreground
@@ -79,8 +79,8 @@ class ScaleChannels(ScaleRuns):
     In training batch norms need Python between their layers: `torch.compile` breaks its graph there. In eval mode, and
     with other norms, one graph holds everything.
 
-    Source: the invariant measure `ds dx / s^(d+1)`, DESIGN.md section 6; shared weights over rescaled inputs in Xu et
-        al., "Scale-Invariant Convolutional Neural Networks", 2014.
+    Source: the invariant measure `ds dx / s^(d+1)`, `docs/concepts/haar_grids.md`; shared weights over rescaled
+        inputs in Xu et al., "Scale-Invariant Convolutional Neural Networks", 2014.
 
     Example:
         >>> import torch, scalegroup as sg

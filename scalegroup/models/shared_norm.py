@@ -31,7 +31,7 @@ class SharedBatchNorm(_BatchNorm):
     Shape:
         `(batch, channels, *space)`, or a sequence of such tensors with other spaces, to the same.
 
-    Source: DESIGN.md section 5: statistics over batch, scales and space.
+    Source: `docs/accuracy.md`: statistics over batch, scales and space.
 
     Example:
         >>> import torch

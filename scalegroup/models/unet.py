@@ -82,7 +82,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
         sampling: "haar" (default): each scale on a grid of its own spacing, exact behind the lifting whatever the
             layers do, and cheap; or "uniform": all scales on the grid of the voxels, each as dear as any other.
         basis: of the kernels: a `Basis`, or "free" for those of an ordinary convolution, which need `sampling="haar"`.
-            Default None: Hermite-Gaussians of `order`, which in docs/results/recipes.md are flatter over the scales,
+            Default None: Hermite-Gaussians of `order`, which in `docs/results/recipes.md` are flatter over the scales,
             with a third of the weights.
         spacing: spacing of the network's own grid (that of scale 1) in mm, a number or one per axis: best the voxel
             size of the training scans. `unet(x, spacing=...)` runs the same weights on other voxels. Default 1.
@@ -96,7 +96,7 @@ class UNet(ScaleRuns, nn.EquivariantModule):
     Raises:
         ScaleGroupError: (a ValueError) for bad arguments.
 
-    Source: Wimmer et al., "Scale-Equivariant Deep Learning for 3D Data", by the accuracy rules of DESIGN.md section 5;
+    Source: Wimmer et al., "Scale-Equivariant Deep Learning for 3D Data", by the rules of `docs/accuracy.md`;
         Ronneberger et al. 2015.
 
     Example:

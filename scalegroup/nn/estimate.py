@@ -121,7 +121,7 @@ def estimate(
     Raises:
         ScaleGroupError: for arguments that no layer takes.
 
-    Source: the rules of DESIGN.md section 5, measured in docs/results/accuracy_rules.md.
+    Source: the rules of `docs/accuracy.md`, measured in `docs/results/accuracy_rules.md`.
 
     Example:
         >>> print(estimate(order=2, sigma=0.7, num_scales=2, size_range=4, shape=(32, 32, 32)))

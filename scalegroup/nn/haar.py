@@ -53,7 +53,7 @@ class HaarLift(EquivariantModule):
     Raises:
         FieldTypeError: for fields on the scales, or with another power of the scale.
 
-    Source: the invariant measure `ds dx / s^(d+1)`; DESIGN.md section 6.
+    Source: the invariant measure `ds dx / s^(d+1)`; `docs/concepts/haar_grids.md`.
 
     Example:
         >>> import torch, scalegroup as sg
@@ -127,7 +127,7 @@ class ToHaar(EquivariantModule):
     Raises:
         FieldTypeError: for fields without scales, or sampled otherwise.
 
-    Source: the invariant measure of the group, DESIGN.md section 6.
+    Source: the invariant measure of the group; `docs/concepts/haar_grids.md`.
 
     Example:
         >>> import torch, scalegroup as sg

@@ -40,7 +40,7 @@ class FarthestPointPool(PointModule):
         FieldTypeError: for fields without scales, which have no width.
         ScaleGroupError: for other bad arguments.
 
-    Source: Qi et al. 2017, "PointNet++" (farthest points); DESIGN.md section 5 (widths).
+    Source: Qi et al. 2017, "PointNet++" (farthest points); `docs/accuracy.md` (widths).
 
     Example:
         >>> import torch, scalegroup as sg

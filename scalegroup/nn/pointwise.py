@@ -39,7 +39,7 @@ class Pointwise(EquivariantModule):
     Raises:
         FieldTypeError: for fields that an activation does not respect (characters, irreps); see `NormActivation`.
 
-    Source: DESIGN.md section 5; Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3.
+    Source: `docs/accuracy.md`; Karras et al. 2021, "Alias-Free Generative Adversarial Networks", section 3.
 
     Example:
         >>> import torch, scalegroup as sg

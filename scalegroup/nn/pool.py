@@ -42,7 +42,7 @@ class ScaleBlurPool(GridModule):
     Raises:
         ScaleGroupError: for bad arguments.
 
-    Source: DESIGN.md section 5; Zhang 2019, "Making Convolutional Networks Shift-Invariant Again".
+    Source: `docs/accuracy.md`; Zhang 2019, "Making Convolutional Networks Shift-Invariant Again".
 
     Example:
         >>> import torch, scalegroup as sg
@@ -138,7 +138,7 @@ class ScaleMaxPool(ScaleBlurPool):
         FieldTypeError: for vectors, whose components have no maximum that turns with them.
         ScaleGroupError: for bad arguments.
 
-    Source: DESIGN.md section 5.
+    Source: `docs/accuracy.md`.
 
     Example:
         >>> import torch, scalegroup as sg

@@ -54,7 +54,7 @@ class ScalePool(EquivariantModule):
     Raises:
         FieldTypeError: for fields without scales, and for vectors where the mode does not take them.
 
-    Source: max in Wimmer et al.; the window's error in DESIGN.md section 5.
+    Source: max in Wimmer et al.; the window's error in `docs/concepts/truncated_window.md`.
 
     Example:
         >>> import torch, scalegroup as sg

@@ -3,7 +3,7 @@
 Kernels are as wide as `sigma` says in samples of the layer's own grid. A scan's `spacing` is its voxel size in the same
 unit: in mm where the own grid has a sample in every mm. The scan is brought onto that grid, by one small matrix along
 each axis, and the answer back onto the scan's; all layers in between see the same samples, whatever the voxels. So
-strides and activations behave alike, and kernels never get narrower than a voxel (DESIGN.md section 5).
+strides and activations behave alike, and kernels never get narrower than a voxel (docs/accuracy.md).
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def plot_commuting_square(
         ScaleGroupError: if the axes and channels of the input are not known, for an `x` of another shape, for a factor
             between two scales of the output, and for a channel or a scale that there is not.
 
-    Source: DESIGN.md section 2; "truncated" window: the scales shown are inside it before and after.
+    Source: `docs/concepts/group.md`; "truncated" window: the scales shown are inside it before and after.
 
     Example:
         >>> import scalegroup as sg

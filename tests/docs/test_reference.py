@@ -155,6 +155,12 @@ def test_pages_refer_to_what_exists() -> None:
     assert {page: names for page, names in broken.items() if names} == {}
 
 
+def test_docstrings_refer_to_pages_that_exist() -> None:
+    named = {page for path in SOURCE.rglob("*.py") for page in re.findall(r"docs/[\w/]+\.md", path.read_text())}
+    assert len(named) > 3
+    assert [page for page in sorted(named) if not (SOURCE.parent / page).is_file()] == []
+
+
 def test_a_reference_to_what_is_gone_is_noticed() -> None:
     page = "{py:class}`scalegroup.nn.GroupConv`, {py:func}`this <scalegroup.nn.lost>`, :py:mod:`~scalegroup.no`"
     assert broken_references(page) == ["scalegroup.nn.lost", "scalegroup.no"]
