@@ -26,6 +26,7 @@ from scalegroup.testing import (
     RepresentationContract,
     assert_rejected,
 )
+from scalegroup.testing.twins import Growing
 
 CONTRACTS = [GroupContract, RepresentationContract, BasisContract, LayerContract, PointLayerContract]
 
@@ -69,7 +70,7 @@ class TestHermite(BasisContract):
         return Shifted(order=1, dim=1)
 
 
-class TestPointwise(LayerContract):
+class OfPointwise(LayerContract):
     dims = (1,)
 
     def make_layer(self, field: FieldType) -> torch.nn.Module:
@@ -77,6 +78,22 @@ class TestPointwise(LayerContract):
 
     def make_twin(self, field: FieldType) -> torch.nn.Module:
         return BiasPerScale(field)
+
+
+class OfPointConv(PointLayerContract):
+    dims = (2,)
+
+    def make_layer(self, field: FieldType) -> torch.nn.Module:
+        return nn.PointGroupConv(field, field, order=1, sigma=0.5)
+
+    def make_twin(self, field: FieldType) -> torch.nn.Module:
+        return Growing(self.make_layer(field))
+
+
+@pytest.mark.parametrize(("contract", "test"), [(OfPointwise, "test_equivariance"), (OfPointConv, "test_scales")])
+def test_the_twin_of_a_layer_is_rejected(contract: type[Any], test: str) -> None:
+    contract().test_twin_is_rejected()
+    assert_rejected(contract.of(contract().make_twin), test)
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)
