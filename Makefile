@@ -13,6 +13,7 @@ CORE_READY := .venv-core/.ready
 .PHONY: help demo test lint core docs browse bench clean
 
 test core docs: export OMP_NUM_THREADS = 1  # two workers on two cores
+docs: export NO_COLOR = 1  # what examples print is shown on pages
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import nbformat
 from jupyter_cache import get_cache
-from myst_nb.core.config import NbParserConfig
 from myst_nb.core.read import read_myst_markdown_notebook
+from myst_parser.config.main import MdParserConfig
 from nbclient import NotebookClient
 from sphinx.application import Sphinx
 
@@ -32,8 +32,9 @@ def use_stored(app: Sphinx) -> None:
 def store(page: str) -> Path:
     """Executes a page and keeps it with its outputs."""
     source = DOCS / page
-    notebook = read_myst_markdown_notebook(source.read_text(), NbParserConfig(), path=source)
-    NotebookClient(notebook, timeout=None, resources={"metadata": {"path": str(source.parent)}}).execute()
+    notebook = read_myst_markdown_notebook(source.read_text(), MdParserConfig(), path=source)
+    place = {"metadata": {"path": str(source.parent)}}
+    NotebookClient(notebook, timeout=None, record_timing=False, resources=place).execute()
     kept = STORED / f"{source.stem}.ipynb"
     STORED.mkdir(exist_ok=True)
     nbformat.write(notebook, kept)

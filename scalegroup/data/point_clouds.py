@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -160,7 +160,7 @@ def write_shapes(
         ...     BrainShapes(f"{folder}/shapes.npz", train=[1], test=[2]).classes
         ('caudate', 'putamen')
     """
-    values = (
+    values: tuple[npt.NDArray[Any], ...] = (
         np.asarray(points, np.float32),
         np.asarray(labels, np.int64),
         np.asarray(class_names, np.str_),
