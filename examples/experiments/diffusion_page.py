@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scalegroup.visual.figure import new_figure
+from scalegroup.visual import new_figure
 
 Array = npt.NDArray[np.float32]
 SLICE = 5  # of the volume; through the front of the corpus callosum

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 import scalegroup as sg
 from scalegroup.data import diffusion_phantom, fractional_anisotropy
-from scalegroup.visual.figure import new_figure
+from scalegroup.visual import new_figure
 
 TITLES = {
     "p": 'acts_on="p"\na larger object, tissue as before',

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scalegroup.data import BrainShapes
-from scalegroup.visual.figure import new_figure
+from scalegroup.visual import new_figure
 
 RADIUS = 45.0  # mm that the panels of all structures reach from their centre
 

@@ -38,7 +38,7 @@ from scalegroup.training.classification import (
     probabilities,
 )
 from scalegroup.training.report import open_console, write_csv
-from scalegroup.visual.figure import new_figure
+from scalegroup.visual import new_figure
 
 Images = npt.NDArray[np.float32]
 Chances = npt.NDArray[np.float64]  # of class 1, (seeds, objects)

@@ -25,7 +25,7 @@ from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.models import UNet, turning_fields
 from scalegroup.testing import Blobs, centred, equivariance_error, rotation_error
 from scalegroup.training.report import open_console
-from scalegroup.visual.figure import new_figure
+from scalegroup.visual import new_figure
 
 Array = npt.NDArray[np.float64]
 QUARTER = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])

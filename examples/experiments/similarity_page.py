@@ -15,7 +15,7 @@ import torch
 
 from scalegroup.training.classification import accuracy, auc, bootstrap_interval
 from scalegroup.training.report import write_csv
-from scalegroup.visual.figure import new_figure
+from scalegroup.visual import new_figure
 
 DRAWS = 1000
 READING = """Networks: three blocks, strides (2, 2, 1). *Plain*: 3×3×3 convolutions, batch norm, SiLU, the maximum over

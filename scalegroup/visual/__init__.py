@@ -11,7 +11,7 @@ except ImportError as _error:
 
 from scalegroup.visual.basis import plot_basis
 from scalegroup.visual.fields import plot_field
-from scalegroup.visual.figure import Picture
+from scalegroup.visual.figure import Picture, new_figure
 from scalegroup.visual.kernels import plot_kernels
 from scalegroup.visual.layer_types import plot_layer_types
 from scalegroup.visual.methods import MethodPoint, plot_methods
@@ -26,6 +26,7 @@ __all__ = [
     "Panel",
     "Picture",
     "Speed",
+    "new_figure",
     "plot_basis",
     "plot_commuting_square",
     "plot_dice_curves",

@@ -45,7 +45,18 @@ class Picture(Figure):
 
 
 def new_figure(width: float, height: float, placed: bool = False) -> Picture:
-    """A figure of so many inches, in which nothing overlaps; or, if `placed`, all is drawn where the caller says."""
+    """An empty picture, for what the functions here do not draw.
+
+    Args:
+        width: in inches.
+        height: in inches.
+        placed: all is drawn where the caller says. Default False: matplotlib arranges it so that nothing overlaps.
+
+    Example:
+        >>> from scalegroup import visual
+        >>> figure = visual.new_figure(4, 3)
+        >>> line = figure.subplots().plot([1, 2, 3])
+    """
     figure = Picture(figsize=(width, height), layout=None if placed else "constrained")
     FigureCanvasAgg(figure)
     return figure

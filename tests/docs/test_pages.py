@@ -29,7 +29,7 @@ def build(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
     """A site of one page with the settings of ours, but without gallery and API."""
     settings = (DOCS / "conf.py").read_text().replace("HERE = Path(__file__).parent", f"HERE = Path({str(DOCS)!r})")
     settings = settings.replace('HERE / "_build"', f"Path({str(folder)!r})")
-    settings += '\nextensions = ["myst_nb"]\nhtml_static_path, html_css_files = [], []\nhtml_logo = html_favicon = None\n'
+    settings += '\nextensions = ["myst_nb"]\nhtml_static_path = html_css_files = []\nhtml_logo = html_favicon = None\n'
     (folder / "conf.py").write_text(settings)
     (folder / "index.md").write_text(PAGE.format(code=code))
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(folder), str(folder / "html")]
