@@ -9,7 +9,7 @@ from scalegroup.kernels.taps import Taps
 
 
 def product_error(taps: Sequence[Taps], products: Sequence[Sequence[int]] | None = None) -> float:
-    """A bound on the relative error of product kernels from the errors of their axes.
+    """A bound on the relative L2 error of each product kernel on the band, from the errors of its axes.
 
     `e = max_p Π_axis (1 + e_axis[p_axis]) - 1`. Norms of products multiply, so the triangle inequality gives
     exactly this for the relative L2 error of `Π (T + δT)` against `Π T` on the cube `|w| ≤ band`.
@@ -35,10 +35,15 @@ def product_error(taps: Sequence[Taps], products: Sequence[Sequence[int]] | None
 def declared_error(taps: Sequence[Sequence[Taps]], products: Sequence[Sequence[int]] | None = None) -> float:
     """The relative equivariance error that a linear layer declares, for content below the band.
 
-    Equivariance compares the layer at two scales (or on two grids), each with its own `product_error`; by the
-    triangle inequality the two differ by at most the sum, so the bound is that of the two worst scales, and
-    twice the error of the only one. It holds for every kernel of the basis alone. Random combinations stay
-    below it; a combination chosen so that the kernels cancel, but not their errors, can exceed it.
+    Equivariance compares the layer at two scales (or on two grids), each with its own `product_error`. Declared is
+    the sum of those of the two worst scales, and twice the error of the only one: by the triangle inequality a bound
+    for one function of the basis and an input that is white on the band.
+
+    Other inputs and combinations of functions may exceed it: a single wave meets the error at its own frequency, which
+    may be larger than the mean over the band, and in a combination the functions may cancel, but not their errors. Of
+    1280 measurements of random kernels (1-D, base 2, Hermite functions, sigma 1.0 to 1.6) 7 did: by a factor of up to
+    1.5 in `testing.equivariance_error` by the protocol "lattice" and 1.06 by "torus"; 1.8 and 1.17 are the largest ever
+    met.
 
     Args:
         taps: for each scale, the taps of each axis.

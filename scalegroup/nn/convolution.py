@@ -107,8 +107,9 @@ class Convolution(KernelModule):
     def declared_error(self) -> float:
         """Truncation and aliasing of the kernels on the band `|w| ≤ π/2`, for the two worst scales.
 
-        A sum over the scales of a truncated window has no bound (`nn.ScalePool` says why). Between fields that have a
-        grid for each scale it is zero, and for the lifting to them the error of resampling.
+        No strict bound: `kernels.declared_error` says what it is. A sum over the scales of a truncated window
+        declares none (`nn.ScalePool` says why). Between fields that have a grid for each scale it is zero, and for the
+        lifting to them the error of resampling.
         """
         if any(not on_scales(self.out_type.blocks[j][1]) for _, j in self.paths):
             return float("inf")

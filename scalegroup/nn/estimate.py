@@ -34,8 +34,8 @@ class Estimate:
         scales: the window of scales.
         half_widths: for each scale the half-width of its kernels, in samples of the grid that they run on: voxels, or
             with `sampling="haar"` samples of that scale's own grid.
-        declared_error: bound on the relative equivariance error on the band `|w| ≤ π/2`: of the kernels, or with
-            `sampling="haar"` of the lifting, behind which all layers are exact.
+        declared_error: relative equivariance error on the band `|w| ≤ π/2`, see `GroupConv.declared_error`: of the
+            kernels, or with `sampling="haar"` of the lifting, behind which all layers are exact.
         range: largest over smallest scale, `base ** (num_scales - 1)`: the ratio of sizes that the window covers.
         weights: learned numbers of the convolution, biases included.
         multiply_adds: of a forward pass of the convolution for one volume, by the method that the planner chooses.

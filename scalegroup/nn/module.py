@@ -90,7 +90,8 @@ class EquivariantModule(torch.nn.Module):
         out_type: type of the output field, of the same group up to its window.
 
     Attributes:
-        declared_error: bound on the relative equivariance error on the layer's band (0 = exact, inf = no bound).
+        declared_error: the relative equivariance error that the layer declares for content on its band: 0 if it is
+            exact, inf if it declares none. Of sampled kernels it is no strict bound, see `kernels.declared_error`.
 
     Example:
         >>> import torch, scalegroup as sg

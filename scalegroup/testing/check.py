@@ -43,7 +43,7 @@ class EquivarianceReport:
         errors: errors of the output.
         before: errors of the regular field that enters the last projection over the scales; `None` if there is none.
         linear: errors of the same field with all activations replaced by the identity.
-        declared: sum of the declared bounds of the layers; nan if no layer declares one.
+        declared: sum of the errors that the layers declare, see `kernels.declared_error`; nan if none declares one.
         unbounded: classes of the layers without a bound.
         limits: what limits it, keys of `ADVICE`: first what limits the field with scales (or an output without), then
             "window" if the projection is worse than that.
