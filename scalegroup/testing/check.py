@@ -19,6 +19,9 @@ from scalegroup.testing.experiment import Protocol
 from scalegroup.testing.inputs import lines
 
 ADVICE = {
+    "zeros": "an output of zeros, of which nothing can be measured; give the layers other weights",
+    "scales": "the window, in which no scale can be compared: the factor lies between two scales, or all of them are "
+    "moved or read beyond the window; take a power of the base, or a wider window (sg.with_window)",
     "measurement": "nothing above the floor of the measurement; try a larger size, or protocol='torus'",
     "lifting": "the lifting to the grids of the scales, within its declared bound; what comes after it is exact",
     "border": "the border of the volume, which wide kernels see from far; a larger volume makes it smaller",
@@ -46,7 +49,7 @@ class EquivarianceReport:
         declared: sum of the errors that the layers declare, see `kernels.declared_error`; nan if none declares one.
         unbounded: classes of the layers without a bound.
         limits: what limits it, keys of `ADVICE`: first what limits the field with scales (or an output without), then
-            "window" if the projection is worse than that.
+            "window" if the projection is worse than that. "scales" or "zeros" alone if there is no error to explain.
 
     Example:
         >>> import scalegroup as sg
@@ -264,6 +267,8 @@ def _limits(
     aligned: EquivarianceErrors | None,
 ) -> tuple[str]:
     """What limits the field before the projection: the first explanation that holds, from outside to inside."""
+    if math.isnan(field.error):
+        return ("zeros" if math.isnan(field.trivial) else "scales",)
     if field.error <= 3 * field.floor:
         return ("measurement",)
     if haar and field.error <= declared:

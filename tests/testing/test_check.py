@@ -90,6 +90,25 @@ def test_what_limits_it(
     assert report.limits[0] == wanted, str(report)
 
 
+@pytest.mark.parametrize("projected", [False, True])
+@pytest.mark.parametrize("extent", [1, 4])
+@pytest.mark.parametrize("factor", [GROUP.base, 2.0, 3.0, 4.0])
+def test_where_no_scale_can_be_compared_no_layer_is_blamed(factor: float, extent: int, projected: bool) -> None:
+    layers = [lifting(), nn.GroupConv(HIDDEN, HIDDEN, scale_extent=extent), *[nn.ScalePool(HIDDEN)] * projected]
+    report = check_equivariance(nn.Sequential(*layers), factor)
+    # Between two scales lies 3; 4 moves all scales out of the window; four neighbours of each are read beyond it.
+    assert math.isnan(report.per_scale) == (factor > 2 or extent == 4)
+    assert report.limits == (("scales",) if factor > 2 or extent == 4 else ("kernels", "window")), str(report)
+
+
+def test_of_zeros_nothing_is_said() -> None:
+    lift = lifting()
+    with torch.no_grad():
+        for parameter in lift.parameters():
+            parameter.zero_()
+    assert check(lift).limits == ("zeros",)
+
+
 def test_plain_networks_are_measured_too() -> None:
     net = torch.nn.Sequential(torch.nn.Conv1d(1, 4, 5, padding=2), torch.nn.ReLU(), torch.nn.Conv1d(4, 1, 5, padding=2))
     report = check_equivariance(net, scale=2.0, dim=1, channels=1)
