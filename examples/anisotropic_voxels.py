@@ -30,7 +30,7 @@ for scan in scans.values():
     print("a scan of", "×".join(map(str, scan.shape[2:])), "voxels")
 
 # %%
-# Random weights are enough to see it: whatever a network has learned, it computes the same way.
+# Random weights are enough to see it; for trained ones see the results that are linked below.
 torch.manual_seed(0)
 net = sg.models.UNet(3, 1, 3, channels=(4, 8), strides=(2,), norm="batch").eval()
 with torch.no_grad():

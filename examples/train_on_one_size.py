@@ -2,8 +2,8 @@
 Train on one size, test on others
 =================================
 
-Two U-Nets learn to find discs and rings, all of one size, and are then asked about larger and smaller ones. The plain
-one was never shown those. Ours was not either, and does not need to.
+Two U-Nets learn to find discs and rings, all of one size, and are then asked about larger and smaller ones, which
+neither of them has seen.
 """
 
 from __future__ import annotations
