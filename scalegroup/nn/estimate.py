@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from textwrap import fill
 
@@ -221,13 +222,28 @@ def _plain_memory(channels: int, shape: Sequence[int], dtype: torch.dtype) -> in
 def _kept(block: torch.nn.Module, x: Samples) -> int:
     """The bytes that one forward pass keeps for its backward pass, without the parameters."""
     own = {weight.untyped_storage()._cdata for weight in block.parameters()}
+    with torch.enable_grad(), kept_for_backward() as kept:
+        block(x)
+    return sum(storage.nbytes() for place, storage in kept.items() if place not in own)
+
+
+@contextmanager
+def kept_for_backward() -> Iterator[dict[int, torch.UntypedStorage]]:
+    """The storages that what runs inside keeps for its backward pass, parameters too, by their addresses.
+
+    Example:
+        >>> x = torch.ones(3, requires_grad=True)
+        >>> with kept_for_backward() as kept:
+        ...     y = x.exp().exp()
+        >>> [storage.nbytes() for storage in kept.values()]
+        [12, 12]
+    """
     kept: dict[int, torch.UntypedStorage] = {}
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage
+        kept[storage._cdata] = storage  # of the storage itself: on the "meta" device there are no numbers to point to
         return tensor
 
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        block(x)
-    return sum(storage.nbytes() for name, storage in kept.items() if name not in own)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield kept

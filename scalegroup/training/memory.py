@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from scalegroup.errors import ScaleGroupError
+from scalegroup.nn.estimate import kept_for_backward
 
 PROBE = 24  # voxels per axis of the volume from which larger ones are judged: a fraction of a second
 DRAWS = 6  # steps of a probe, because networks that draw a run of scales need more for some than for others
@@ -108,22 +109,15 @@ def _probe_of(module: Any, shape: Sequence[int]) -> tuple[int, ...]:
 
 def _step(module: Any, shape: Sequence[int], spacing: torch.Tensor | None, context: Any) -> int:
     """The bytes that one forward pass keeps for its backward pass, which is run too."""
-    storages: dict[int, Any] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage
-        return tensor
-
     with isolate_rng(), context, torch.enable_grad():
         twin = copy.deepcopy(module.network)
         image = torch.zeros(tuple(shape), device=module.device)
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with kept_for_backward() as kept:
             loss = twin.train()(image, **module.told(spacing)).softmax(dim=1).square().mean()
-        kept = int(sum(storage.nbytes() for storage in storages.values()))
-        storages.clear()
+        size = sum(storage.nbytes() for storage in kept.values())
+        kept.clear()
         loss.backward()
-    return kept
+    return size
 
 
 def _largest_layer(module: Any, shape: Sequence[int], spacing: torch.Tensor) -> int:
