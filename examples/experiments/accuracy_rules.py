@@ -1,4 +1,4 @@
-"""The rules of accuracy, each kept and broken: what DESIGN.md section 5 says, measured with this library.
+"""The rules of accuracy, each kept and broken, measured with this library.
 
     python examples/experiments/accuracy_rules.py [--quick] [--results docs/results]
 
@@ -32,9 +32,9 @@ MEANS = {2: torch.nn.AvgPool2d, 3: torch.nn.AvgPool3d}
 MAXIMA = {2: torch.nn.MaxPool2d, 3: torch.nn.MaxPool3d}
 HEADS = ("rule", "", "setting", "measured here", "contract")
 INTRO = """\
-Each rule of DESIGN.md section 5, once kept and once broken: relative errors of the worst scale inside the window, mean
-of three seeds. *limit* and *reduced*: what no rule removes, and what makes it smaller. *contract* is what that section
-says; it was measured on other networks and inputs. Layers that stride stand behind an exact lifting. What to do about
+Each rule that the layers follow, once kept and once broken: relative errors of the worst scale inside the window, mean
+of three seeds. *limit* and *reduced*: what no rule removes, and what makes it smaller. *contract* is the figure
+that the library was designed by, measured on other networks and inputs. Layers that stride stand behind an exact lifting. What to do about
 each is in [accuracy](../accuracy.md)."""
 KEPT, BROKEN, LIMIT, REDUCED = "kept", "broken", "limit", "reduced"
 
