@@ -33,9 +33,9 @@ MAXIMA = {2: torch.nn.MaxPool2d, 3: torch.nn.MaxPool3d}
 HEADS = ("rule", "", "setting", "measured here", "contract")
 INTRO = """\
 Each rule that the layers follow, once kept and once broken: relative errors of the worst scale inside the window, mean
-of three seeds. *limit* and *reduced*: what no rule removes, and what makes it smaller. *contract* is the figure
-that the library was designed by, measured on other networks and inputs. Layers that stride stand behind an exact lifting. What to do about
-each is in [accuracy](../accuracy.md)."""
+of three seeds. *limit* and *reduced*: what no rule removes, and what makes it smaller. *contract* is the figure that
+the library was designed by, measured on other networks and inputs. Layers that stride stand behind an exact lifting.
+What to do about each is in [accuracy](../accuracy.md)."""
 KEPT, BROKEN, LIMIT, REDUCED = "kept", "broken", "limit", "reduced"
 
 
