@@ -308,6 +308,14 @@ def relative_error(value: Tensor, reference: Tensor) -> float:
     return float(torch.linalg.vector_norm(value - reference)) / norm if norm else math.nan
 
 
+def largest_error(value: Tensor, wanted: Tensor) -> float:
+    """`max |value - wanted| / max |wanted|`; nan where there is nothing to compare."""
+    if not wanted.numel():
+        return math.nan
+    value, wanted = value.detach(), wanted.detach()
+    return float((value - wanted).abs().max() / wanted.abs().max().clamp(min=1e-30))
+
+
 def worst(values: list[float]) -> float:
     """The largest value; nan if there is none or one of them is nan."""
     return math.nan if not values or any(map(math.isnan, values)) else max(values)

@@ -17,7 +17,7 @@ from scalegroup.testing.contract import Contract, require
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.experiment import Protocol
 from scalegroup.testing.places import product_of_strides
-from scalegroup.testing.samples import flat, noise
+from scalegroup.testing.samples import noise
 from scalegroup.testing.twins import Smeared, Tilted
 
 
@@ -138,13 +138,3 @@ def out_type_of(layer: torch.nn.Module, field: FieldType) -> FieldType:
 def _type(layer: torch.nn.Module, name: str, field: FieldType) -> FieldType:
     found = getattr(layer.layer if isinstance(layer, Smeared | Tilted) else layer, name, field)
     return found if isinstance(found, FieldType) else field
-
-
-def require_close(value: Samples, wanted: Samples, tolerance: float, law: str, hint: str, layer: object) -> None:
-    """Raise `BrokenLaw` unless the largest difference is within the tolerance, relative to the largest number."""
-    __tracebackhide__ = True
-    value, wanted = flat(value).detach(), flat(wanted).detach()
-    law = f"{law}, with an error within {tolerance:.1e}"
-    require(value.shape == wanted.shape, law, f"{len(value)} numbers instead of {len(wanted)}", hint, layer)
-    error = float((value - wanted).abs().max() / wanted.abs().max().clamp(min=1e-30))
-    require(error <= tolerance, law, f"an error of {error:.1e}", hint, layer)

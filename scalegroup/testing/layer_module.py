@@ -9,19 +9,26 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.gradcheck import GradcheckError
 
 from scalegroup import nn
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.nn.module import Samples, each, grids
 from scalegroup.testing import hints
-from scalegroup.testing.contract import BrokenLaw, must_run, require
+from scalegroup.testing.contract import must_run, require
 from scalegroup.testing.errors import truncation_reach
 from scalegroup.testing.inputs import Blobs
-from scalegroup.testing.layer_cases import LayerCases, in_type_of, out_type_of, require_close
+from scalegroup.testing.layer_cases import LayerCases, in_type_of, out_type_of
+from scalegroup.testing.layer_laws import (
+    copies,
+    require_close,
+    require_gradients,
+    require_refusal,
+    require_use,
+    trained_values,
+)
 from scalegroup.testing.places import input_places, product_of_strides, sampled
-from scalegroup.testing.samples import by_scale, copies, flat, to_dtype
+from scalegroup.testing.samples import by_scale, flat, to_dtype
 
 
 class ModuleTests(LayerCases):
@@ -55,33 +62,23 @@ class ModuleTests(LayerCases):
     def test_gradients(self) -> None:
         """The gradients of input and parameters are those of finite differences."""
         layer = self._layer(self._spaces[0])
-        names = [name for name, p in layer.named_parameters() if p.requires_grad]
+        values = trained_values(layer)
         x = self._noise(layer, self._spaces[0], size=5)
         parts = [part.requires_grad_() for part in grids(x)]
 
-        def function(*values: Tensor) -> Samples:
-            field = values[0] if isinstance(x, Tensor) else values[: len(parts)]
-            parameters = dict(zip(names, values[len(parts) :], strict=True))
+        def function(*arguments: Tensor) -> Samples:
+            field = arguments[0] if isinstance(x, Tensor) else arguments[: len(parts)]
+            parameters = dict(zip(values, arguments[len(parts) :], strict=True))
             result: Samples = torch.func.functional_call(layer, parameters, (field,))
             return result
 
-        values = [layer.get_parameter(name).detach().clone().requires_grad_() for name in names]
-        try:
-            torch.autograd.gradcheck(function, (*parts, *values), fast_mode=True)
-        except GradcheckError as error:
-            raise BrokenLaw("gradients equal to finite differences", error, hints.GRADIENT, layer) from None
+        require_gradients(function, (*parts, *values.values()), layer)
 
     def test_every_parameter_gets_a_gradient(self) -> None:
         """In training no parameter is left out."""
         layer, x = self._case()
-        if not any(p.requires_grad for p in layer.parameters()):
-            return
-        y = flat(layer.train()(x))
-        (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).cos()).sum().backward()
-        for name, parameter in layer.named_parameters():
-            if parameter.requires_grad:
-                used = parameter.grad is not None and bool(parameter.grad.abs().max() > 0)
-                require(used, f"the parameter {name!r} gets a gradient", "none, or zeros", hints.UNUSED, layer)
+        if any(p.requires_grad for p in layer.parameters()):
+            require_use(layer, layer.train()(x))
 
     # Life of a module
 
@@ -179,11 +176,4 @@ class ModuleTests(LayerCases):
             cases["a tuple of tensors"] = lambda: layer((x,))
         for case, attempt in cases.items():
             wanted = FieldTypeError if case.startswith("a layer") else ScaleGroupError
-            law = f"{wanted.__name__} for {case}"
-            try:
-                attempt()
-            except wanted:
-                continue
-            except Exception as error:
-                raise BrokenLaw(law, f"{type(error).__name__}: {error}", hints.CHECK, layer) from error
-            raise BrokenLaw(law, "no error", hints.CHECK, layer)
+            require_refusal(attempt, case, wanted, hints.CHECK, layer)

@@ -13,7 +13,7 @@ from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.testing.contract import Contract, require
 from scalegroup.testing.experiment import group_of
-from scalegroup.testing.point_errors import Cloud, PointErrors, call, largest_error, point_error
+from scalegroup.testing.point_errors import Cloud, PointErrors, call, point_error
 
 
 class PointCases(Contract):
@@ -106,11 +106,3 @@ class PointCases(Contract):
 
     def _errors(self, layer: torch.nn.Module, dtype: torch.dtype = torch.float64, **element: Any) -> PointErrors:
         return point_error(layer, run=self.run_layer, dtype=dtype, relative=self.any_factor, **element)
-
-
-def require_close(value: Tensor, wanted: Tensor, tolerance: float, law: str, hint: str, layer: object) -> None:
-    """Raise `BrokenLaw` unless the largest difference is within the tolerance, relative to the largest number."""
-    __tracebackhide__ = True
-    law = f"{law}, with an error within {tolerance:.0e}"
-    error = largest_error(value, wanted)
-    require(error <= tolerance, law, f"an error of {error:.1e}", hint, layer)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from scalegroup.testing.contract import require
-from scalegroup.testing.point_cases import PointCases, require_close
+from scalegroup.testing.layer_laws import require_close
+from scalegroup.testing.point_cases import PointCases
 from scalegroup.testing.point_errors import Cloud
 from scalegroup.testing.twins import Growing, Sized
 

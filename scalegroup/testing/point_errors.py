@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from scalegroup.fields import FieldType
 from scalegroup.representations import on_scales
-from scalegroup.testing.errors import truncation_reach
+from scalegroup.testing.errors import largest_error, truncation_reach
 from scalegroup.testing.experiment import group_of
 
 
@@ -131,11 +130,3 @@ def channels_of(field: FieldType, scales: Iterable[int]) -> NDArray[np.bool_]:
         wanted = np.isin(np.arange(rep.num_scales), list(scales)) | (not on_scales(rep))
         kept.append(np.tile(wanted, multiplicity * (rep.size // rep.num_scales)))
     return np.concatenate(kept)
-
-
-def largest_error(value: Tensor, wanted: Tensor) -> float:
-    """`max |value - wanted| / max |wanted|`; nan where there is nothing to compare."""
-    if not wanted.numel():
-        return math.nan
-    value, wanted = value.detach(), wanted.detach()
-    return float((value - wanted).abs().max() / wanted.abs().max().clamp(min=1e-30))

@@ -10,18 +10,24 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.gradcheck import GradcheckError
 
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.testing import hints
-from scalegroup.testing.contract import BrokenLaw, must_run, require
+from scalegroup.testing.contract import must_run, require
 from scalegroup.testing.errors import truncation_reach
 from scalegroup.testing.experiment import group_of
-from scalegroup.testing.point_cases import PointCases, require_close
+from scalegroup.testing.layer_laws import (
+    copies,
+    require_close,
+    require_gradients,
+    require_refusal,
+    require_use,
+    trained_values,
+)
+from scalegroup.testing.point_cases import PointCases
 from scalegroup.testing.point_errors import Cloud, channels_of
-from scalegroup.testing.samples import copies
 
 
 class PointModuleTests(PointCases):
@@ -51,10 +57,10 @@ class PointModuleTests(PointCases):
     def test_gradients(self) -> None:
         """The gradients of features and parameters are those of finite differences."""
         layer, cloud = self._case()
-        names = [name for name, p in layer.named_parameters() if p.requires_grad]
+        values = trained_values(layer)
 
-        def function(x: Tensor, *values: Tensor) -> Tensor:
-            parameters = dict(zip(names, values, strict=True))
+        def function(x: Tensor, *arguments: Tensor) -> Tensor:
+            parameters = dict(zip(values, arguments, strict=True))
 
             class Call(torch.nn.Module):
                 def forward(self, *arguments: Any, **options: Any) -> Any:
@@ -62,23 +68,13 @@ class PointModuleTests(PointCases):
 
             return self.run_layer(Call(), x, cloud.pos, cloud.batch)
 
-        values = [layer.get_parameter(name).detach().clone().requires_grad_() for name in names]
-        try:
-            torch.autograd.gradcheck(function, (cloud.x.clone().requires_grad_(), *values), fast_mode=True)
-        except GradcheckError as error:
-            raise BrokenLaw("gradients equal to finite differences", error, hints.GRADIENT, layer) from None
+        require_gradients(function, (cloud.x.clone().requires_grad_(), *values.values()), layer)
 
     def test_every_parameter_gets_a_gradient(self) -> None:
         """In training no parameter is left out."""
         layer, cloud = self._case()
-        if not any(p.requires_grad for p in layer.parameters()):
-            return
-        y = self.run_layer(layer.train(), *cloud)
-        (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).cos().view_as(y)).sum().backward()
-        for name, parameter in layer.named_parameters():
-            used = parameter.grad is not None and bool(parameter.grad.abs().max() > 0)
-            law = f"the parameter {name!r} gets a gradient"
-            require(used or not parameter.requires_grad, law, "none, or zeros", hints.UNUSED, layer)
+        if any(p.requires_grad for p in layer.parameters()):
+            require_use(layer, self.run_layer(layer.train(), *cloud))
 
     # Life of a module
 
@@ -160,11 +156,4 @@ class PointModuleTests(PointCases):
                 "a negative cloud": lambda: self.run_layer(layer, x, pos, batch - 1),
             }
         for case, attempt in cases.items():
-            law = f"ScaleGroupError for {case}"
-            try:
-                attempt()
-            except ScaleGroupError:
-                continue
-            except Exception as error:
-                raise BrokenLaw(law, f"{type(error).__name__}: {error}", hints.CHECK_POINTS, layer) from error
-            raise BrokenLaw(law, "no error", hints.CHECK_POINTS, layer)
+            require_refusal(attempt, case, ScaleGroupError, hints.CHECK_POINTS, layer)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-from collections.abc import Callable, Iterator
-
 import torch
 from torch import Tensor
 
 from scalegroup.fields import FieldType
 from scalegroup.nn.module import Samples, each, grids, on_grids
-from scalegroup.testing import hints
-from scalegroup.testing.contract import must_run
 from scalegroup.testing.inputs import lines
 from scalegroup.testing.places import input_places
 
@@ -42,15 +36,3 @@ def to_dtype(x: Samples, dtype: torch.dtype) -> Samples:
 def flat(x: Samples) -> Tensor:
     """All numbers of a field."""
     return torch.cat([part.flatten() for part in grids(x)])
-
-
-def copies(layer: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
-    """What deepcopy and pickle make of a layer; `BrokenLaw` if they fail."""
-    trips: dict[str, Callable[[], torch.nn.Module]] = {
-        "deepcopy": lambda: copy.deepcopy(layer),
-        "pickle": lambda: pickle.loads(pickle.dumps(layer)),
-    }
-    for name, copied in trips.items():
-        with must_run(f"{name} works", hints.PLAIN, layer):
-            twin = copied()
-        yield name, twin

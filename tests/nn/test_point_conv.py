@@ -14,7 +14,8 @@ from scalegroup.engine import PointOperator
 from scalegroup.errors import FieldTypeError, ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
 from scalegroup.testing import point_error
-from scalegroup.testing.point_errors import Cloud, largest_error
+from scalegroup.testing.errors import largest_error
+from scalegroup.testing.point_errors import Cloud
 
 GROUP = ScaleTranslationGroup(dim=3, base=2**0.5, num_scales=4)
 
