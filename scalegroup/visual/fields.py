@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from scalegroup.errors import FieldTypeError, ScaleGroupError
+from scalegroup.errors import FieldTypeError
 from scalegroup.fields import FieldType
 from scalegroup.nn.module import Samples, grids, group_of, on_grids
 from scalegroup.testing.inputs import Line, lines
-from scalegroup.visual.figure import INK, SIZE, Array, Picture, limits, new_figure, set_heading, show
+from scalegroup.visual.figure import INK, SIZE, Array, Picture, chosen, limits, new_figure, set_heading, show
 
 SIDE = 1.3  # of a slice, in inches
 MOST = 8  # fields that are drawn where there are more
@@ -53,7 +53,7 @@ def plot_field(
     window = group_of(field_type).scales
     rows = lines(field_type)[:MOST]
     with_scales = any(line.scales is not None for line in rows)
-    columns = _columns(scales, len(window)) if with_scales else [0]
+    columns = chosen(scales, len(window), "scales") if with_scales else [0]
     figure = new_figure(max(SIDE * len(columns) + 0.5, 3.2), (SIDE + 0.05) * len(rows) + 0.6)
     grid = figure.subplots(len(rows), len(columns), squeeze=False)
     for number, (line, cells) in enumerate(zip(rows, grid, strict=True)):
@@ -88,13 +88,6 @@ def _checked(field: FieldType, x: Any) -> list[Tensor]:
             "the channels are those of the field type",
         )
     return parts
-
-
-def _columns(scales: Sequence[int] | None, count: int) -> list[int]:
-    chosen = list(range(count)) if scales is None else list(scales)
-    if not chosen or any(isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < count for one in chosen):
-        raise ScaleGroupError(f"scales, numbers from 0 to {count - 1}", f"{chosen}", "0 is the finest")
-    return chosen
 
 
 def _channel(field: FieldType, parts: list[Tensor], line: Line, number: int, scale: int) -> Tensor:

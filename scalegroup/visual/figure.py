@@ -12,6 +12,8 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from scalegroup.errors import ScaleGroupError
+
 SIZE = 9  # of letters, in points
 WIDE = 6.5  # inches
 LETTERS = 12  # in an inch of a heading
@@ -66,6 +68,14 @@ def set_heading(figure: Picture, text: str) -> None:
     """Words above a figure, in as many lines as its width needs."""
     lines = wrap(text, max(20, int(LETTERS * figure.get_figwidth())))
     figure.suptitle("\n".join(lines), fontsize=SIZE + 1, color=INK)
+
+
+def chosen(numbers: Sequence[int] | None, count: int, name: str) -> list[int]:
+    """These of `count` things, by their numbers, checked; None for all."""
+    wanted = list(range(count)) if numbers is None else list(numbers)
+    if not wanted or any(isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < count for one in wanted):
+        raise ScaleGroupError(f"{name} from 0 to {count - 1}", f"{wanted}", f"there are {count}, counted from 0")
+    return wanted
 
 
 def limits(*images: Array) -> tuple[float, float]:

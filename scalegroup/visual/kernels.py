@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from scalegroup.errors import ScaleGroupError
 from scalegroup.nn.kernels import KernelModule
-from scalegroup.visual.figure import INK, SIZE, Array, Picture, limits, new_figure, show, signed
+from scalegroup.visual.figure import INK, SIZE, Array, Picture, chosen, limits, new_figure, show, signed
 
 SIDE = 1.3  # of a slice, in inches
 OUTPUTS, INPUTS = 4, 2  # that are drawn where there are more and none are named
@@ -62,13 +62,13 @@ def plot_kernels(
     if not isinstance(layer, KernelModule):
         hint = "of a network take one layer, for example net[0]"
         raise ScaleGroupError("a GroupConv or GroupConvTranspose", type(layer).__name__, hint)
-    _chosen([path], len(layer.paths), "path")
+    chosen([path], len(layer.paths), "path")
     count_out, count_in, taps, _ = layer.coefficient_shape(path)
-    _chosen([tap], taps, "tap")
+    chosen([tap], taps, "tap")
     window = (1.0,) if layer.on_grids else tuple(layer.scales)
-    columns = _chosen(scales, len(window), "scales")
-    outputs = _chosen(outputs, count_out, "outputs", OUTPUTS)
-    inputs = _chosen(inputs, count_in, "inputs", INPUTS)
+    columns = chosen(scales, len(window), "scales")
+    outputs = chosen(range(min(count_out, OUTPUTS)) if outputs is None else outputs, count_out, "outputs")
+    inputs = chosen(range(min(count_in, INPUTS)) if inputs is None else inputs, count_in, "inputs")
     with torch.no_grad():
         kernels = [layer.kernels(scale, tap, path).double().cpu().numpy() for scale in columns]
     dim = kernels[0].ndim - 2
@@ -93,16 +93,6 @@ def plot_kernels(
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=SIZE, color=INK, pad=4)
     return figure
-
-
-def _chosen(numbers: Sequence[int] | None, count: int, name: str, most: int | None = None) -> list[int]:
-    """These numbers, checked, or the first ones."""
-    if numbers is None:
-        return list(range(count if most is None else min(count, most)))
-    chosen = list(numbers)
-    if not chosen or any(isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < count for one in chosen):
-        raise ScaleGroupError(f"{name} from 0 to {count - 1}", f"{chosen}", f"the layer has {count}")
-    return chosen
 
 
 def _slice(kernel: Array) -> float:

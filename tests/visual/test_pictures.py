@@ -161,7 +161,7 @@ def test_a_network_is_its_layers_in_their_order() -> None:
         (lambda: plot_field(1 * PLANE.regular, x01()), r"a tensor .batch, 3, 2 axes.* received \(1, 1, 4, 4\)"),
         (lambda: plot_field(1 * HAAR.regular, x01()), "expected 3 tensors .*received Tensor"),
         (lambda: plot_field(1 * PLANE.scalar, (x01(),)), "received tuple"),
-        (lambda: plot_field(1 * PLANE.regular, x01().expand(1, 3, 4, 4), scales=[3]), "scales, numbers from 0 to 2"),
+        (lambda: plot_field(1 * PLANE.regular, x01().expand(1, 3, 4, 4), scales=[3]), "expected scales from 0 to 2"),
         (lambda: plot_kernels(network()), r"expected a GroupConv .*received Sequential.*net\[0\]"),
         (lambda: plot_kernels(network()[0], outputs=[2]), r"expected outputs from 0 to 1, received \[2\]"),
         (lambda: plot_kernels(network()[0], inputs=[]), "expected inputs from 0 to 0"),
