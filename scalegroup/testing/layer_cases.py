@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 
@@ -13,20 +12,18 @@ from scalegroup.errors import ScaleGroupError
 from scalegroup.fields import FieldType
 from scalegroup.groups import CompactGroup, ScaleTranslationGroup, SignedPermutations
 from scalegroup.nn.module import Samples
-from scalegroup.testing.contract import Contract, require
+from scalegroup.testing.contract import require
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.experiment import Protocol
+from scalegroup.testing.layer_kind import LayerKind
 from scalegroup.testing.places import product_of_strides
 from scalegroup.testing.samples import noise
 from scalegroup.testing.twins import Smeared, Tilted
 
 
-class LayerCases(Contract):
+class LayerCases(LayerKind):
     """The layers that the tests of `LayerContract` are run on; its docstring explains the attributes."""
 
-    maker: ClassVar[str] = "make_layer"
-    dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
-    windows: ClassVar[tuple[tuple[float, int], ...]] = ((2.0, 3), (2**0.5, 4))
     sampling: ClassVar[str] = "uniform"
     dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float32, torch.float64)
     protocol: ClassVar[Protocol] = "lattice"
@@ -35,32 +32,7 @@ class LayerCases(Contract):
     rounding: ClassVar[float] = 1e-6
     inside: ClassVar[bool] = False
     translates: ClassVar[bool] = True
-    rotations: ClassVar[str | None] = None
     compile_backend: ClassVar[str] = "aot_eager"
-
-    @abstractmethod
-    def make_layer(self, field: FieldType) -> torch.nn.Module:
-        """The layer to test, for an input of this type."""
-
-    def make_field(self, group: ScaleTranslationGroup) -> FieldType:
-        """The type of the input: two regular fields, or with rotations a regular field and the last irrep."""
-        field: FieldType = 2 * group.regular
-        return field if self.rotations is None else 1 * group.regular + 1 * group.irrep(group.rotations.irreps[-1])
-
-    @classmethod
-    def of(cls, make_layer: Callable[[FieldType], torch.nn.Module], **attributes: Any) -> Self:
-        """The contract of a kind of layer, without writing a class.
-
-        Args:
-            make_layer: what makes the layer for an input of a field type, such as its class.
-            **attributes: other values of the class attributes, such as `dims=(2,)`.
-
-        Example:
-            >>> import scalegroup as sg
-            >>> from scalegroup.testing import LayerContract
-            >>> LayerContract.of(sg.nn.ScaleBlurPool, dims=(1,)).test_equivariance()
-        """
-        return cls._made_by(make_layer, attributes)
 
     def _group(self, dim: int, window: int = 0) -> ScaleTranslationGroup:
         base, count = self.windows[window]
@@ -103,13 +75,9 @@ class LayerCases(Contract):
 
     def _made(self, field: FieldType) -> torch.nn.Module:
         """The layer in float64 and eval mode, with parameters and running statistics unlike the initial ones."""
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
-            layer = self.make_layer(field).double()
-            for parameter in layer.parameters():  # initial zeros and ones hide what a layer does with them
-                parameter.add_(0.1 * torch.randn_like(parameter))
-            layer.train()(noise(in_type_of(layer, field), 9, product_of_strides(layer), torch.default_generator))
-        return layer.eval()
+        with self._making(field) as layer:
+            layer(noise(in_type_of(layer, field), 9, product_of_strides(layer), torch.default_generator))
+        return layer
 
     def _measure(self, layer: torch.nn.Module) -> EquivarianceErrors:
         in_type, out_type = self._types(layer)

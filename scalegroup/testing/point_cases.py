@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from scalegroup.fields import FieldType
 from scalegroup.groups import ScaleTranslationGroup
-from scalegroup.testing.contract import Contract, require
+from scalegroup.testing.contract import require
 from scalegroup.testing.experiment import group_of
+from scalegroup.testing.layer_kind import LayerKind
 from scalegroup.testing.point_errors import Cloud, PointErrors, call, point_error
 
 
-class PointCases(Contract):
+class PointCases(LayerKind):
     """The layers that the tests of `PointLayerContract` are run on; its docstring explains the attributes."""
 
-    maker: ClassVar[str] = "make_layer"
-    dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
-    windows: ClassVar[tuple[tuple[float, int], ...]] = ((2.0, 3), (2**0.5, 4))
-    rotations: ClassVar[str | None] = None
     rounding: ClassVar[float] = 1e-12
     rounding32: ClassVar[float] = 1e-5
     any_factor: ClassVar[bool] = False
@@ -32,30 +29,9 @@ class PointCases(Contract):
     def make_layer(self, field: FieldType) -> torch.nn.Module:
         """The layer to test, for an input of this type; about 30 points with a spacing of 0.3 are the input."""
 
-    def make_field(self, group: ScaleTranslationGroup) -> FieldType:
-        """The type of the input: two regular fields, or with rotations a regular field and the last irrep."""
-        field: FieldType = 2 * group.regular
-        return field if self.rotations is None else 1 * group.regular + 1 * group.irrep(group.rotations.irreps[-1])
-
     def run_layer(self, layer: torch.nn.Module, x: Tensor, pos: Tensor, batch: Tensor) -> Tensor:
         """The features that the layer returns; override it for layers with other arguments."""
         return call(layer, x, pos, batch)
-
-    @classmethod
-    def of(cls, make_layer: Callable[[FieldType], torch.nn.Module], **attributes: Any) -> Self:
-        """The contract of a kind of layer, without writing a class.
-
-        Args:
-            make_layer: what makes the layer for an input of a field type, such as its class.
-            **attributes: other values of the class attributes, such as `dims=(3,)`.
-
-        Example:
-            >>> import scalegroup as sg
-            >>> from scalegroup.testing import PointLayerContract
-            >>> conv = lambda field: sg.nn.PointGroupConv(field, field, order=1, sigma=0.5)
-            >>> PointLayerContract.of(conv, dims=(2,)).test_scales()
-        """
-        return cls._made_by(make_layer, attributes)
 
     def _layers(self) -> Iterator[torch.nn.Module]:
         for dim in self.dims:
@@ -79,13 +55,9 @@ class PointCases(Contract):
 
     def _made(self, field: FieldType) -> torch.nn.Module:
         """The layer in float64 and eval mode, with parameters and running statistics unlike the initial ones."""
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(0)
-            layer = self.make_layer(field).double()
-            for parameter in layer.parameters():
-                parameter.add_(0.1 * torch.randn_like(parameter))
-            self.run_layer(layer.train(), *Cloud.random(self._types(layer)[0]))
-        return layer.eval()
+        with self._making(field) as layer:
+            self.run_layer(layer, *Cloud.random(self._types(layer)[0]))
+        return layer
 
     def _run(self, layer: torch.nn.Module, cloud: Cloud) -> Tensor:
         with torch.no_grad():
