@@ -12,7 +12,6 @@ import torch
 
 pytest.importorskip("matplotlib")
 
-import scalegroup.visual
 from scalegroup import nn
 from scalegroup.errors import ScaleGroupError
 from scalegroup.groups import ScaleTranslationGroup
@@ -184,10 +183,3 @@ def test_a_picture_shows_itself_and_no_window_is_opened() -> None:
         "assert 'matplotlib.pyplot' not in sys.modules and 'sympy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
-
-
-def test_every_public_name_says_how_it_is_used() -> None:
-    for name in scalegroup.visual.__all__:
-        words = getattr(scalegroup.visual, name).__doc__
-        assert ">>> " in words, name
-        assert words.split("\n")[0].endswith((".", ".`")) or "\n\n" in words, name
