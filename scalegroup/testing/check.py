@@ -23,11 +23,11 @@ ADVICE = {
     "scales": "the window, in which no scale can be compared: the factor lies between two scales, or all of them are "
     "moved or read beyond the window; take a power of the base, or a wider window (sg.with_window)",
     "measurement": "nothing above the floor of the measurement; try a larger size, or protocol='torus'",
-    "lifting": "the lifting to the grids of the scales, within its declared bound; what comes after it is exact",
+    "lifting": "the lifting to the grids of the scales, within its declared error; what comes after it is exact",
     "border": "the border of the volume, which wide kernels see from far; a larger volume makes it smaller",
     "grids": "the grids of the scales, on which strides meet different points; give the lifting the product of all "
     "strides as its divisor",
-    "kernels": "the kernels, within their declared bound; a wider support or a larger sigma makes it smaller",
+    "kernels": "the kernels, within their declared error; a wider support or a larger sigma makes it smaller",
     "strides": "the strides: a coarse grid does not hold all that is passed to it; a larger sigma there removes it",
     "layers": "layers without the scale in them, such as plain convolutions or pooling windows of fixed size",
     "nonlinearity": "the activations, which make frequencies that the grid cannot hold; smooth ones make fewer, and "
@@ -100,7 +100,7 @@ class EquivarianceReport:
             table.append(("maximum over scales", _percent(self.errors.projected_max), "as if projected"))
             table.append(("mean over scales", _percent(self.errors.projected_mean), "as if projected"))
         missing = f"without {', '.join(self.unbounded)}" if self.unbounded else ""
-        table.append(("declared bound", _percent(self.declared), missing))
+        table.append(("declared error", _percent(self.declared), missing))
         table.append(("border", _percent(field.border), "change of the output if padded in another way"))
         table.append(("without activations", _percent(self.linear.error), "each replaced by the identity"))
         table.append(("negative twin", _percent(self.trivial), "nothing done to the output"))

@@ -115,7 +115,7 @@ def test_plain_networks_are_measured_too() -> None:
     assert report.limits == ("layers",)
     assert report.projected > 0.02
     assert math.isnan(report.declared)
-    assert "declared bound" in str(report)
+    assert "declared error" in str(report)
 
 
 def test_the_report_is_an_aligned_table() -> None:
