@@ -29,7 +29,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",  # docstrings in Google's style
-    "sphinx.ext.intersphinx",
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
@@ -40,7 +39,6 @@ extensions = [
     "saved_pictures",  # docs/_extensions: the picture that an example of the gallery saves
 ]
 exclude_patterns = ["_build", "_stored", "_templates", "gallery/*.ipynb"]
-nitpicky = False
 suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds functions, which cannot be pickled
 
 # Pages
@@ -58,14 +56,12 @@ nb_output_stderr = "error"  # a page that warns is a page to mend
 autosummary_generate = True
 templates_path = ["_templates"]
 autodoc_typehints = "none"  # the signature has them, and "Args" says what they mean
-autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
-napoleon_google_docstring = True
+autodoc_default_options = {"show-inheritance": True}
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shape", "Source", "Law", "Logged"]
+napoleon_attr_annotations = False  # the text says what an attribute is
 napoleon_use_ivar = True  # attributes as a list: those that are properties have an entry of their own
 default_role = "code"  # `x` in a docstring is code
-intersphinx_mapping = {}  # built without a network
 
 # Gallery
 sphinx_gallery_conf = {
@@ -81,7 +77,6 @@ sphinx_gallery_conf = {
     "write_computation_times": False,  # a page that needs a network
     "show_signature": False,
     "abort_on_example_error": True,
-    "plot_gallery": True,
     "parallel": True,  # as Sphinx's own `-j`
 }
 

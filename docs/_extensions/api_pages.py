@@ -200,13 +200,11 @@ def leave_out_of_navigation(app: Sphinx, doctree: nodes.document) -> None:
 def configure(app: Sphinx, config: Config) -> None:
     """Lets the templates in docs/_templates ask for the members of a class; names what else docstrings list."""
     config.autosummary_context = {**config.autosummary_context, "members_of": members_of}
-    config.napoleon_attr_annotations = False  # the text says what an attribute is
     next(field for field in PyObject.doc_field_types if field.name == "variable").label = "Attributes"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
-    app.add_css_file("api.css")
     app.connect("config-inited", configure)
     app.connect("autodoc-process-bases", public_bases)
     app.connect("autodoc-process-signature", true_signature)
