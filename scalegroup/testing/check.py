@@ -17,6 +17,7 @@ from scalegroup.nn.module import Samples, group_of, on_grids
 from scalegroup.testing.errors import EquivarianceErrors, equivariance_error
 from scalegroup.testing.experiment import Protocol
 from scalegroup.testing.inputs import lines
+from scalegroup.testing.places import strides
 
 ADVICE = {
     "zeros": "an output of zeros, of which nothing can be measured; give the layers other weights",
@@ -281,17 +282,13 @@ def _limits(
         return ("nonlinearity",)
     if linear.error <= declared:
         return ("kernels",)
-    strided = any(set(_as_tuple(getattr(part, "stride", 1))) != {1} for part in module.modules())
+    strided = any(set(strides(part)) != {1} for part in module.modules())
     return ("strides" if strided and not math.isnan(declared) else "layers",)
 
 
 def _window(output: EquivarianceErrors, field: EquivarianceErrors) -> tuple[str, ...]:
     """Whether the projection over the scales is worse than what goes into it."""
     return ("window",) if field.channels and output.projected > 3 * max(field.per_scale, field.floor) else ()
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
 def _percent(value: float) -> str:

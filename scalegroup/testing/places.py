@@ -89,8 +89,10 @@ def spacing_of(axis: Array) -> float:
 def product_of_strides(module: torch.nn.Module) -> int:
     """The product of the strides of all layers that lead to a coarser grid; shortcuts count too."""
     parts = [part for part in module.modules() if not getattr(part, "transposed", False)]
-    return prod(max(_as_tuple(getattr(part, "stride", None) or 1)) for part in parts)
+    return prod(max(strides(part)) for part in parts)
 
 
-def _as_tuple(value: object) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (int(value),)  # type: ignore[call-overload]
+def strides(layer: torch.nn.Module) -> tuple[int, ...]:
+    """The stride of a layer, one number or one for each axis; 1 if it has none."""
+    value = getattr(layer, "stride", None) or 1
+    return tuple(value) if isinstance(value, tuple | list) else (int(value),)
